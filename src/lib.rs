@@ -1,1 +1,16 @@
+//! Footbridge: mail programs that know only a password, mailboxes that take only OAuth 2.0.
+//!
+//! Read [`session`] first: it is the whole story in two functions. `ARCHITECTURE.md` has the plan of
+//! the house; `tests/architecture.rs` keeps it.
 
+pub mod account;
+pub mod clock;
+pub mod config;
+pub mod dialogue;
+pub mod failure;
+pub mod ids;
+pub mod net;
+pub mod oauth;
+pub mod policy;
+pub mod sasl;
+pub mod secret;

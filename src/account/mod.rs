@@ -1,0 +1,177 @@
+//! Who may log in: the accounts of the mappings file, and the check of a shown password.
+//!
+//! [`Accounts`] finds the account that a login names, [`Verifier`] checks the password, and a
+//! [`Verified`] is the proof of it: nothing else in the program makes one.
+
+mod password;
+mod verify;
+
+use std::{collections::HashMap, sync::Arc};
+
+use ipnet::IpNet;
+
+use crate::ids::{AppName, ProtocolKind};
+
+pub use password::{InvalidHash, StoredPassword, hash};
+pub use verify::{Claim, Verified, Verifier};
+
+/// One entry of the mappings file: who may log in, which mailbox that opens, how its token is got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// The logins that this entry answers to, in the order of the file.
+    pub logins: Vec<LoginPattern>,
+    /// The passwords, one per application that uses the account; at least one.
+    pub passwords: Vec<StoredPassword>,
+    /// The mailbox that a login opens. `None` for a wildcard, where it is the login as typed.
+    pub mailbox: Option<String>,
+    /// The mailboxes that a wildcard may open, lower-cased; empty where [`Account::mailbox`] is set.
+    pub mailboxes: Vec<String>,
+    /// The app registration that gets the token.
+    pub app: AppName,
+    /// How the token is got.
+    pub grant: Grant,
+    /// The user named to the upstream by XOAUTH2 for SMTP, where that is not the mailbox.
+    pub smtp_user: Option<String>,
+    /// The protocols that this account may use; empty means all.
+    pub protocols: Vec<ProtocolKind>,
+    /// The networks that a login may come from; empty means any.
+    pub from_networks: Vec<IpNet>,
+}
+
+impl Account {
+    /// The name of the account in logs and error texts: its first login.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.logins.first().map(ToString::to_string).unwrap_or_default()
+    }
+}
+
+/// The OAuth flow by which an account's token is got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grant {
+    /// RFC 6749 §4.4: the app itself, with application permissions.
+    ClientCredentials,
+}
+
+/// A login that an account answers to, lower-cased.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum LoginPattern {
+    /// `scanner@contoso.com` or `scanner`.
+    Exact(String),
+    /// `*@contoso.com`: any login of that domain; the domain without the `*@`.
+    AnyAt(String),
+}
+
+impl LoginPattern {
+    /// Reads a login of the mappings file; `None` where it is empty or has a `*` in another place
+    /// than as the whole local part.
+    #[must_use]
+    pub fn parse(written: &str) -> Option<Self> {
+        let login = normalise(written);
+        if let Some(domain) = login.strip_prefix("*@") {
+            return (!domain.is_empty() && !domain.contains(['*', '@']))
+                .then(|| Self::AnyAt(domain.to_owned()));
+        }
+        (!login.is_empty() && !login.contains('*')).then_some(Self::Exact(login))
+    }
+}
+
+impl std::fmt::Display for LoginPattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exact(login) => f.write_str(login),
+            Self::AnyAt(domain) => write!(f, "*@{domain}"),
+        }
+    }
+}
+
+/// Every account, found by login.
+#[derive(Debug, Default)]
+pub struct Accounts {
+    all: Vec<Arc<Account>>,
+    by_login: HashMap<LoginPattern, Arc<Account>>,
+}
+
+impl Accounts {
+    /// Takes the accounts of a mappings file. Where two claim one login the first has it; `config`
+    /// has refused such a file before.
+    #[must_use]
+    pub fn new(accounts: Vec<Account>) -> Self {
+        let all: Vec<Arc<Account>> = accounts.into_iter().map(Arc::new).collect();
+        let mut by_login = HashMap::with_capacity(all.len());
+        for account in &all {
+            for login in &account.logins {
+                by_login.entry(login.clone()).or_insert_with(|| Arc::clone(account));
+            }
+        }
+        Self { all, by_login }
+    }
+
+    /// The account that answers to a login as typed: an exact entry before a wildcard.
+    #[must_use]
+    pub fn find(&self, typed: &str) -> Option<&Arc<Account>> {
+        let login = normalise(typed);
+        let domain = login.rsplit_once('@').map(|(_, domain)| domain.to_owned());
+        self.by_login
+            .get(&LoginPattern::Exact(login))
+            .or_else(|| self.by_login.get(&LoginPattern::AnyAt(domain?)))
+    }
+
+    /// Every account, in the order of the file.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Account>> {
+        self.all.iter()
+    }
+}
+
+/// Logins are compared without regard to case, as mail servers do with the domain and Exchange with
+/// the whole.
+#[must_use]
+pub fn normalise(login: &str) -> String {
+    login.trim().to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(logins: &[&str]) -> Account {
+        Account {
+            logins: logins.iter().map(|login| LoginPattern::parse(login).unwrap()).collect(),
+            passwords: Vec::new(),
+            mailbox: None,
+            mailboxes: Vec::new(),
+            app: AppName::new("contoso"),
+            grant: Grant::ClientCredentials,
+            smtp_user: None,
+            protocols: Vec::new(),
+            from_networks: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_login_is_found_in_any_case_and_exact_beats_wildcard() {
+        let accounts =
+            Accounts::new(vec![account(&["*@contoso.com"]), account(&["Scanner@Contoso.com", "scanner"])]);
+        let cases = [
+            ("SCANNER@contoso.COM", Some("scanner@contoso.com")),
+            ("Scanner", Some("scanner@contoso.com")),
+            ("ann@contoso.com", Some("*@contoso.com")),
+            ("ann@other@contoso.com", Some("*@contoso.com")),
+            ("ann", None),
+            ("ann@fabrikam.com", None),
+            ("*@contoso.com", Some("*@contoso.com")), // a login like any other of that domain
+            ("", None),
+        ];
+        for (typed, expected) in cases {
+            let found = accounts.find(typed).map(|account| account.name());
+            assert_eq!(found.as_deref(), expected, "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_star_stands_only_for_a_whole_local_part() {
+        for written in ["", " ", "*", "*@", "a*@contoso.com", "*@*.com", "a@*", "*@a@b"] {
+            assert_eq!(LoginPattern::parse(written), None, "{written}");
+        }
+    }
+}

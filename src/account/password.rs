@@ -1,0 +1,154 @@
+//! Stored passwords: argon2id in PHC string form, and plain ones that are hashed when they are read.
+
+use argon2::{
+    Argon2, PasswordHasher as _, PasswordVerifier as _,
+    password_hash::phc::{ParamsString, PasswordHash},
+};
+
+use crate::secret::Secret;
+
+/// A password as it is kept: an argon2id hash in PHC string form.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoredPassword(Box<str>);
+
+/// Why a text is no usable password hash.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidHash {
+    /// Not `$argon2id$v=19$m=…,t=…,p=…$salt$hash`.
+    #[error("not an argon2id hash in PHC string form ($argon2id$v=19$m=19456,t=2,p=1$salt$hash)")]
+    NotPhc,
+    /// Another scheme, which is too weak or not known here.
+    #[error("hash scheme {0} is not supported, only argon2id is")]
+    OtherScheme(String),
+    /// More memory than the bridge will spend on one login, in KiB.
+    #[error("hash asks for {0} KiB of memory, at most {LARGEST_MEMORY_KIB} are allowed")]
+    TooExpensive(u32),
+}
+
+/// A ceiling on one verification, so that a mistyped parameter cannot take the machine down.
+const LARGEST_MEMORY_KIB: u32 = 256 * 1024;
+
+/// A ceiling on the passes over that memory.
+const MOST_PASSES: u32 = 32;
+
+impl StoredPassword {
+    /// Takes a PHC string, as `footbridge hash-password` prints it.
+    ///
+    /// # Errors
+    /// [`InvalidHash`] where it is none, or asks for what no login may cost.
+    pub fn parse(written: &str) -> Result<Self, InvalidHash> {
+        let stored = PasswordHash::new(written).map_err(|_| InvalidHash::NotPhc)?;
+        if stored.algorithm.as_str() != "argon2id" {
+            return Err(InvalidHash::OtherScheme(stored.algorithm.to_string()));
+        }
+        if stored.salt.is_none() || stored.hash.is_none() {
+            return Err(InvalidHash::NotPhc);
+        }
+        let cost = cost(&stored.params).ok_or(InvalidHash::NotPhc)?;
+        if cost.memory_kib > LARGEST_MEMORY_KIB || cost.passes > MOST_PASSES {
+            return Err(InvalidHash::TooExpensive(cost.memory_kib));
+        }
+        Ok(Self(written.into()))
+    }
+
+    /// The PHC string: public by the nature of a hash, but it names nothing in logs either.
+    #[must_use]
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What one verification costs.
+    pub(super) fn cost(&self) -> Cost {
+        PasswordHash::new(&self.0).ok().and_then(|stored| cost(&stored.params)).unwrap_or_default()
+    }
+
+    /// Whether `password` is the one that was hashed. Takes as long as the hash's parameters say.
+    pub(super) fn matches(&self, password: &Secret) -> bool {
+        PasswordHash::new(&self.0)
+            .is_ok_and(|stored| Argon2::default().verify_password(password.expose(), &stored).is_ok())
+    }
+}
+
+impl std::fmt::Debug for StoredPassword {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("StoredPassword(…)")
+    }
+}
+
+/// The work of one verification, which an unknown login must cost as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cost {
+    pub(super) memory_kib: u32,
+    pub(super) passes: u32,
+}
+
+impl Default for Cost {
+    fn default() -> Self {
+        let params = argon2::Params::DEFAULT;
+        Self { memory_kib: params.m_cost(), passes: params.t_cost() }
+    }
+}
+
+impl Cost {
+    /// Memory written, in KiB: what the time of argon2id is proportional to.
+    pub(super) fn work(self) -> u64 {
+        u64::from(self.memory_kib) * u64::from(self.passes)
+    }
+}
+
+fn cost(params: &ParamsString) -> Option<Cost> {
+    Some(Cost { memory_kib: params.get_decimal("m")?, passes: params.get_decimal("t")? })
+}
+
+/// Hashes a password with argon2id, the crate's default parameters (OWASP's first choice: 19 MiB,
+/// two passes, one lane) and a fresh salt.
+///
+/// # Panics
+/// Where the system has no randomness to give, which leaves nothing safe to do.
+#[must_use]
+pub fn hash(password: &Secret) -> StoredPassword {
+    let hash = Argon2::default()
+        .hash_password(password.expose())
+        .expect("the default parameters are valid and the system has randomness");
+    StoredPassword(hash.to_string().into())
+}
+
+impl std::fmt::Display for StoredPassword {
+    /// The PHC string, for `footbridge hash-password` to print.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_matches_its_password_and_no_other() {
+        let stored = StoredPassword::parse(&hash(&Secret::new("p\\ä\"ss")).to_string()).unwrap();
+        assert!(stored.matches(&Secret::new("p\\ä\"ss")));
+        assert!(!stored.matches(&Secret::new("p\\ä\"s")));
+        assert!(!stored.matches(&Secret::new("")));
+    }
+
+    #[test]
+    fn what_is_no_argon2id_hash_is_refused_with_the_reason() {
+        let cases = [
+            ("secret", InvalidHash::NotPhc),
+            ("", InvalidHash::NotPhc),
+            ("$argon2id$v=19$m=19456,t=2,p=1", InvalidHash::NotPhc),
+            (
+                "$argon2i$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$d2FzaGVyZQd2FzaGVyZQd2FzaGVyZQ",
+                InvalidHash::OtherScheme("argon2i".to_owned()),
+            ),
+            (
+                "$argon2id$v=19$m=9999999,t=2,p=1$c29tZXNhbHQ$d2FzaGVyZQd2FzaGVyZQd2FzaGVyZQ",
+                InvalidHash::TooExpensive(9_999_999),
+            ),
+        ];
+        for (written, expected) in cases {
+            assert_eq!(StoredPassword::parse(written), Err(expected), "{written}");
+        }
+    }
+}

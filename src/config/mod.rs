@@ -1,0 +1,70 @@
+//! The blueprint: from what was written to what was meant.
+//!
+//! [`load`] reads `footbridge.toml` and the mappings file, reports *every* mistake with file, line,
+//! column, the offending text and a cure, and builds the settings of every room. After it nothing
+//! checks the configuration again.
+
+use std::{path::PathBuf, sync::Arc};
+
+use crate::{
+    account::Accounts,
+    ids::{AppName, ProtocolKind},
+    net::{Endpoint, tls::Trust},
+    oauth::App,
+    policy::{throttle::Limits, timing::Timing},
+    sasl::Mechanism,
+};
+
+/// What the configuration means.
+#[derive(Debug)]
+pub struct Config {
+    /// Where the bridge keeps what must survive a restart.
+    pub state_dir: PathBuf,
+    /// What to listen on; at least one.
+    pub listeners: Vec<Listener>,
+    /// The app registrations that accounts refer to.
+    pub apps: Vec<App>,
+    /// Where the mailboxes of an app's accounts are, in the order of [`Config::apps`].
+    pub upstreams: Vec<(AppName, Arc<Provider>)>,
+    /// Who may log in.
+    pub accounts: Accounts,
+    /// How much a client may send before it has logged in.
+    pub limits: Limits,
+    /// How long things may take.
+    pub timing: Timing,
+}
+
+/// One `[[listener]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// The protocol that is spoken on it.
+    pub protocol: ProtocolKind,
+    /// `host:port`; a port of 0 lets the system pick one.
+    pub bind: String,
+}
+
+/// A preset or a `[provider.NAME]`: where mailboxes are and how to log in there.
+#[derive(Debug)]
+pub struct Provider {
+    /// The name in the configuration.
+    pub name: String,
+    /// Where IMAP is spoken, if it is.
+    pub imap: Option<Endpoint>,
+    /// Where submission is spoken, if it is.
+    pub smtp: Option<Endpoint>,
+    /// How the access token is shown.
+    pub mechanism: Mechanism,
+    /// Whose certificates the upstreams may have.
+    pub trust: Arc<Trust>,
+}
+
+impl Provider {
+    /// The upstream for a protocol.
+    #[must_use]
+    pub fn endpoint(&self, kind: ProtocolKind) -> Option<&Endpoint> {
+        match kind {
+            ProtocolKind::Imap => self.imap.as_ref(),
+            ProtocolKind::Smtp => self.smtp.as_ref(),
+        }
+    }
+}

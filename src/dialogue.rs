@@ -1,0 +1,242 @@
+//! The contract between the protocol rooms and the story.
+//!
+//! A room is two small machines: a [`ClientDialogue`] faces the legacy mail program until it has
+//! shown credentials, an [`UpstreamDialogue`] faces the mailbox's server until that has accepted or
+//! refused the access token. Both read bytes and write bytes and do nothing else: no socket, no
+//! clock, no log, no configuration. The story in `session` drives them.
+
+use bytes::BytesMut;
+
+use crate::{
+    failure::{Failure, Refusal},
+    ids::ProtocolKind,
+    sasl::{Credentials, Mechanism},
+    secret::Secret,
+};
+
+/// One protocol: its two dialogues and what the story must ask about its words.
+pub trait Protocol: Send + Sync + 'static {
+    /// Which protocol this is.
+    const KIND: ProtocolKind;
+
+    /// The half that faces the client.
+    type Client: ClientDialogue + Send;
+
+    /// The half that faces the upstream.
+    type Upstream: UpstreamDialogue + Send;
+
+    /// Starts a dialogue with a client that has just connected.
+    fn client(offer: Offer, ceilings: Ceilings) -> Self::Client;
+
+    /// Starts a dialogue with an upstream that has just been dialled.
+    fn upstream(login: UpstreamLogin) -> Self::Upstream;
+
+    /// What may be promised to a client before it is known which upstream it will get: what every
+    /// one of `lists` holds. Nothing where `lists` is empty.
+    fn common(lists: &[Capabilities]) -> Capabilities;
+
+    /// The capabilities among `promised` that `found` does not hold.
+    fn broken_promises(promised: &Capabilities, found: &Capabilities) -> Vec<String>;
+
+    /// Recognises what an upstream says after it has accepted the login and that a person should
+    /// know of. `chunk` is what one read brought; anything else than a known sentence at its very
+    /// beginning is message data and none of our business.
+    fn remark(chunk: &[u8]) -> Option<Remark>;
+}
+
+/// The half of a protocol that faces the legacy client, until it has shown credentials or left.
+pub trait ClientDialogue {
+    /// Writes the greeting.
+    fn greet(&mut self, out: &mut BytesMut);
+
+    /// Reads as much of `input` as one step needs, answers into `out`, leaves the rest untouched.
+    ///
+    /// Called again and again until it says [`ClientStep::NeedInput`], then after every read.
+    ///
+    /// # Errors
+    /// A [`Violation`] is the end of the dialogue: the story dismisses the client with it.
+    fn advance(&mut self, input: &mut BytesMut, out: &mut BytesMut) -> Result<ClientStep, Violation>;
+
+    /// Forgets all that was said in clear (RFC 3207 §4.2): the line is encrypted from here on.
+    fn tls_started(&mut self, offer: Offer);
+
+    /// Answers the last credentials: the mailbox is open. The dialogue is over.
+    fn accept(&mut self, welcome: &Welcome, out: &mut BytesMut);
+
+    /// Answers the last credentials: no. Says whether the client may try again on this connection.
+    fn reject(&mut self, refusal: &Refusal, out: &mut BytesMut) -> Afterwards;
+
+    /// Says goodbye before a login, in the protocol's own way.
+    fn dismiss(&mut self, reason: Dismissal, out: &mut BytesMut);
+
+    /// How the client called itself (the EHLO domain), empty where it did not or where the protocol
+    /// has no such thing.
+    fn introduced_as(&self) -> &str;
+
+    /// Where in the conversation we are, for logs: `await-command`, `await-literal`, …
+    fn phase(&self) -> &'static str;
+}
+
+/// What a client dialogue wants next.
+#[derive(Debug)]
+pub enum ClientStep {
+    /// More bytes from the client, after what is in `out` has been sent.
+    NeedInput,
+    /// A TLS handshake, after what is in `out` has been sent. Bytes that are waiting in `input`
+    /// were sent in clear and must be dropped (RFC 3207 §4.2, RFC 3501 §6.2.1).
+    StartTls,
+    /// A decision about these credentials; `accept` or `reject` comes next.
+    Credentials(Credentials),
+    /// Nothing: the client has said goodbye and was answered.
+    Leave,
+}
+
+/// Whether a rejected client may try again on the same connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Afterwards {
+    /// The dialogue goes on.
+    StaysOpen,
+    /// The reply said that the connection closes.
+    Closes,
+}
+
+/// Why a client is sent away before it has logged in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dismissal {
+    /// The bridge is shutting down.
+    ShuttingDown,
+    /// No credentials came within the time for a login.
+    TimedOut,
+    /// Too many refused credentials on one connection.
+    TooManyAttempts,
+    /// The client broke the protocol or a ceiling.
+    Violation(Violation),
+}
+
+/// How a client broke the protocol or a ceiling. Ends its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    /// A command line longer than the ceiling, in bytes.
+    #[error("line longer than {0} bytes")]
+    LineTooLong(usize),
+    /// A non-synchronising literal longer than the ceiling, in bytes: it is on its way already, so
+    /// that it can only be refused by closing (RFC 7888 §4).
+    #[error("literal longer than {0} bytes")]
+    LiteralTooLong(usize),
+    /// More bytes before a login than the ceiling.
+    #[error("more than {0} bytes before login")]
+    TooMuchBeforeLogin(usize),
+    /// More commands that were not understood or not allowed than the ceiling.
+    #[error("more than {0} commands in error")]
+    TooManyErrors(u32),
+    /// The first bytes are another protocol's: `HTTP`, `TLS`.
+    #[error("client speaks {0}")]
+    WrongProtocol(&'static str),
+}
+
+impl Violation {
+    /// The name in logs: `line_too_long`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LineTooLong(_) => "line_too_long",
+            Self::LiteralTooLong(_) => "literal_too_long",
+            Self::TooMuchBeforeLogin(_) => "too_much_before_login",
+            Self::TooManyErrors(_) => "too_many_errors",
+            Self::WrongProtocol(_) => "wrong_protocol",
+        }
+    }
+}
+
+/// What a listener may offer in its present state of TLS. Policy decides, rooms obey.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Offer {
+    /// Credentials are taken.
+    pub login: bool,
+    /// The line can be encrypted by STARTTLS.
+    pub starttls: bool,
+    /// What the client may be promised about the upstream (SMTP: EHLO keywords).
+    pub capabilities: Capabilities,
+}
+
+/// A list of capabilities as a greeting or an EHLO reply has it: `8BITMIME`, `SIZE 157286400`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Capabilities(pub Vec<String>);
+
+/// How much a client may send before it has logged in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ceilings {
+    /// Bytes of one line, with its line end.
+    pub line: usize,
+    /// Bytes of one IMAP literal.
+    pub literal: usize,
+    /// Commands in error.
+    pub errors: u32,
+}
+
+/// What an upstream dialogue needs to log in.
+#[derive(Debug, Clone)]
+pub struct UpstreamLogin {
+    /// The SASL mechanism to use.
+    pub mechanism: Mechanism,
+    /// The mechanism's response in base64, access token and all.
+    pub response: Secret,
+    /// The client's EHLO domain, handed on so that the upstream's trace header tells the truth.
+    pub introduced_as: String,
+    /// The line is in clear at first and must be encrypted before anything is shown.
+    pub starttls: bool,
+}
+
+/// The half of a protocol that faces the upstream, until it has accepted or refused the token.
+pub trait UpstreamDialogue {
+    /// Reads as much of `input` as one step needs, answers into `out`, leaves the rest untouched.
+    ///
+    /// # Errors
+    /// [`Rejected`] is the end of the dialogue.
+    fn advance(&mut self, input: &mut BytesMut, out: &mut BytesMut) -> Result<UpstreamStep, Rejected>;
+
+    /// The line is encrypted from here on; what was said in clear is forgotten.
+    fn tls_started(&mut self);
+
+    /// Where in the conversation we are, for logs: `await-greeting`, …
+    fn phase(&self) -> &'static str;
+}
+
+/// What an upstream dialogue wants next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum UpstreamStep {
+    /// More bytes from the upstream, after what is in `out` has been sent.
+    NeedInput,
+    /// A TLS handshake. Nothing may be waiting in `input`: it came in clear (RFC 3207 §5).
+    StartTls,
+    /// Nothing: the token was accepted.
+    Ready(Welcome),
+}
+
+/// How an upstream ended a dialogue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// [`Failure::UpstreamRefused`], [`Failure::UpstreamUnavailable`] or
+    /// [`Failure::UpstreamViolation`].
+    pub failure: Failure,
+    /// The upstream's own words, as one line without its line end and at most a few hundred bytes.
+    pub said: String,
+}
+
+/// What an upstream said when it let us in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Welcome {
+    /// The text of its reply, for the client to see.
+    pub text: String,
+    /// Its capabilities, as far as it told them of its own accord (IMAP) or when asked (SMTP).
+    pub capabilities: Option<Capabilities>,
+}
+
+/// Something an upstream said after the login that a person should know of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Remark {
+    /// The name in logs: `access_token_expired`.
+    pub name: &'static str,
+    /// What it means.
+    pub meaning: &'static str,
+}

@@ -1,0 +1,230 @@
+//! Why a login did not reach the mailbox, whose fault that is, and what to tell a person.
+//!
+//! One enum for all protocols. Each protocol room turns it into its own words in its `reply.rs`,
+//! without a wildcard arm, so that a new failure does not compile until every room has an answer.
+
+use std::fmt;
+
+/// The most characters of explanation in one reply line: SMTP and POP3 lines end at 512 octets
+/// (RFC 5321 §4.5.3.1.5), and clients show one line in a small window.
+pub const LONGEST_LINE: usize = 200;
+
+/// Why a login did not reach the mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Failure {
+    /// Unknown login, wrong password, or a login that may not come from here or use this protocol.
+    /// The only failure that may look like a wrong password: clients forget passwords over it.
+    BadCredentials,
+    /// The password was right, and the configuration forbids what was asked for with it.
+    NotPermitted,
+    /// The token authority could not be reached, or said to come back later.
+    AuthorityUnavailable,
+    /// The token authority refused for good: a person must change something.
+    AuthorityRefused,
+    /// The mailbox's server could not be reached, or said to come back later.
+    UpstreamUnavailable,
+    /// The mailbox's server refused the access token.
+    UpstreamRefused,
+    /// The mailbox's server said something that its protocol does not allow.
+    UpstreamViolation,
+    /// The bridge itself is at fault.
+    Internal,
+}
+
+impl Failure {
+    /// Every failure, in the order of the reply tables.
+    pub const ALL: [Self; 8] = [
+        Self::BadCredentials,
+        Self::NotPermitted,
+        Self::AuthorityUnavailable,
+        Self::AuthorityRefused,
+        Self::UpstreamUnavailable,
+        Self::UpstreamRefused,
+        Self::UpstreamViolation,
+        Self::Internal,
+    ];
+
+    /// Whose fault it is: the word that operators route alerts by.
+    #[must_use]
+    pub fn fault(self) -> Fault {
+        match self {
+            Self::BadCredentials | Self::NotPermitted => Fault::Client,
+            Self::AuthorityUnavailable => Fault::Authority,
+            Self::AuthorityRefused | Self::UpstreamRefused => Fault::Operator,
+            Self::UpstreamUnavailable | Self::UpstreamViolation => Fault::Upstream,
+            Self::Internal => Fault::Bridge,
+        }
+    }
+
+    /// Whether the same login may succeed later without anybody changing anything.
+    #[must_use]
+    pub fn is_temporary(self) -> bool {
+        match self {
+            Self::AuthorityUnavailable
+            | Self::UpstreamUnavailable
+            | Self::UpstreamViolation
+            | Self::Internal => true,
+            Self::BadCredentials | Self::NotPermitted | Self::AuthorityRefused | Self::UpstreamRefused => {
+                false
+            }
+        }
+    }
+
+    /// The name in logs: `upstream_unavailable`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BadCredentials => "bad_credentials",
+            Self::NotPermitted => "not_permitted",
+            Self::AuthorityUnavailable => "authority_unavailable",
+            Self::AuthorityRefused => "authority_refused",
+            Self::UpstreamUnavailable => "upstream_unavailable",
+            Self::UpstreamRefused => "upstream_refused",
+            Self::UpstreamViolation => "upstream_violation",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// Who has to do something about a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// The legacy mail program, or the person who typed its password.
+    Client,
+    /// Whoever keeps the bridge's configuration and the app registration.
+    Operator,
+    /// The token authority.
+    Authority,
+    /// The mailbox's server.
+    Upstream,
+    /// The bridge.
+    Bridge,
+}
+
+impl Fault {
+    /// The name in logs: `authority`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Operator => "operator",
+            Self::Authority => "authority",
+            Self::Upstream => "upstream",
+            Self::Bridge => "bridge",
+        }
+    }
+}
+
+/// A cause and its cure, in words for a person.
+///
+/// The parts may quote an authority or an upstream; [`Explanation::line`] makes them safe to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// What is wrong, with the other side's own code where it gave one.
+    pub cause: String,
+    /// What to do about it; empty where nothing but waiting helps.
+    pub cure: String,
+}
+
+impl Explanation {
+    /// Joins what is wrong and what to do about it.
+    #[must_use]
+    pub fn new(cause: impl Into<String>, cure: impl Into<String>) -> Self {
+        Self { cause: cause.into(), cure: cure.into() }
+    }
+
+    /// One line of printable ASCII, at most [`LONGEST_LINE`] characters: `cause: cure`.
+    ///
+    /// The cure is kept whole and the cause is cut, because the cause may quote a stranger at any
+    /// length and the cure is what the reader needs.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let cause = printable(&self.cause);
+        let cure = printable(&self.cure);
+        if cure.is_empty() {
+            return cut(cause, LONGEST_LINE);
+        }
+        let room = LONGEST_LINE.saturating_sub(cure.len() + 2);
+        cut(format!("{}: {cure}", cut(cause, room)), LONGEST_LINE)
+    }
+}
+
+/// Replaces everything but printable ASCII by a space, and runs of spaces by one.
+///
+/// Nothing that a stranger said can then end a reply line or start another one.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let ascii: String = text.chars().map(|c| if c.is_ascii_graphic() { c } else { ' ' }).collect();
+    ascii.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn cut(mut text: String, most: usize) -> String {
+    if text.len() > most {
+        text.truncate(most.saturating_sub(3));
+        text.push_str("...");
+        text.truncate(most);
+    }
+    text
+}
+
+/// A failed login on its way to the client and the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What happened.
+    pub failure: Failure,
+    /// Why, and what to do. `None` until the local password is verified: a stranger learns nothing.
+    pub explanation: Option<Explanation>,
+}
+
+impl Refusal {
+    /// A refusal that tells its cause and its cure.
+    #[must_use]
+    pub fn explained(failure: Failure, explanation: Explanation) -> Self {
+        Self { failure, explanation: Some(explanation) }
+    }
+
+    /// The explanation as one line fit for the wire, if there is one.
+    #[must_use]
+    pub fn line(&self) -> Option<String> {
+        self.explanation.as_ref().map(Explanation::line)
+    }
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Self { failure, explanation: None }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.explanation {
+            Some(explanation) if explanation.cure.is_empty() => f.write_str(&explanation.cause),
+            Some(explanation) => write!(f, "{}: {}", explanation.cause, explanation.cure),
+            None => f.write_str(self.failure.name()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_long_cause_is_cut_and_the_cure_kept() {
+        let line = Explanation::new("x".repeat(900), "renew the secret").line();
+        assert_eq!(line.len(), LONGEST_LINE);
+        assert!(line.ends_with("...: renew the secret"), "{line}");
+    }
+
+    proptest! {
+        #[test]
+        fn a_line_cannot_be_broken_by_what_a_stranger_said(cause in "\\PC*|[\\x00-\\xff]*", cure in ".*") {
+            let line = Explanation::new(cause, cure).line();
+            prop_assert!(line.len() <= LONGEST_LINE);
+            prop_assert!(line.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{line:?}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Whom we trust, and TLS handshakes to upstreams.
+
+use std::{fmt, io, path::PathBuf, sync::Arc};
+
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+};
+use rustls_platform_verifier::Verifier as PlatformVerifier;
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+/// Makes aws-lc-rs the process's cryptography, which every TLS configuration and the HTTP client
+/// then use. Harmless when called again.
+pub fn install_cryptography() {
+    // An error means that it is installed already.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
+/// Whose certificates are accepted: the platform's trust anchors and those of a `ca_file`.
+#[derive(Clone)]
+pub struct Trust {
+    config: Arc<ClientConfig>,
+}
+
+/// Why no trust anchors could be had.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// The file is not there or cannot be read.
+    #[error("cannot read {}: {trouble}", path.display())]
+    Unreadable {
+        /// The `ca_file`.
+        path: PathBuf,
+        /// What is wrong with it.
+        trouble: String,
+    },
+    /// The file has no certificate in PEM form.
+    #[error("{} holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)", .0.display())]
+    NoCertificate(PathBuf),
+    /// The certificates or the platform's verifier do not work together.
+    #[error("cannot set up certificate verification: {0}")]
+    Unusable(String),
+}
+
+impl Trust {
+    /// The platform's trust anchors, and the certificates of a PEM file beside them.
+    ///
+    /// # Errors
+    /// [`TrustError`], naming the file.
+    pub fn new(ca_file: Option<PathBuf>) -> Result<Self, TrustError> {
+        install_cryptography();
+        let extra = ca_file.map(read_certificates).transpose()?.unwrap_or_default();
+        let unusable = |error: rustls::Error| TrustError::Unusable(error.to_string());
+        let builder = ClientConfig::builder();
+        let provider = Arc::clone(builder.crypto_provider());
+        let config = match PlatformVerifier::new_with_extra_roots(extra.clone(), Arc::clone(&provider)) {
+            Ok(verifier) => builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)),
+            // An image without CA roots is fine where a ca_file names the only authority there is.
+            Err(error) if extra.is_empty() => return Err(unusable(error)),
+            Err(_) => {
+                let mut roots = RootCertStore::empty();
+                for certificate in extra {
+                    roots.add(certificate).map_err(unusable)?;
+                }
+                builder.with_root_certificates(roots)
+            }
+        };
+        Ok(Self { config: Arc::new(config.with_no_client_auth()) })
+    }
+
+    /// The TLS client settings; one for all connections, so that sessions are resumed.
+    #[must_use]
+    pub fn client_config(&self) -> &Arc<ClientConfig> {
+        &self.config
+    }
+
+    /// Shakes hands with the upstream `host`, whose certificate must be for that name.
+    ///
+    /// # Errors
+    /// What the handshake failed with; a refused certificate is in the error's text.
+    pub async fn connect(&self, host: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        TlsConnector::from(Arc::clone(&self.config)).connect(name, stream).await
+    }
+}
+
+impl fmt::Debug for Trust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trust").finish_non_exhaustive()
+    }
+}
+
+fn read_certificates(path: PathBuf) -> Result<Vec<CertificateDer<'static>>, TrustError> {
+    let unreadable = |trouble: &dyn fmt::Display| TrustError::Unreadable {
+        path: path.clone(),
+        trouble: trouble.to_string(),
+    };
+    let pem = std::fs::read(&path).map_err(|error| unreadable(&error))?;
+    let certificates: Vec<_> =
+        CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|error| unreadable(&error))?;
+    if certificates.is_empty() {
+        return Err(TrustError::NoCertificate(path));
+    }
+    Ok(certificates)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_a_certificate_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        std::fs::write(&path, "hello").unwrap();
+        let error = Trust::new(Some(path.clone())).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{} holds no certificate", path.display())), "{error}");
+        let missing = Trust::new(Some(folder.path().join("none.pem"))).unwrap_err().to_string();
+        assert!(missing.contains("none.pem: No such file"), "{missing}");
+    }
+}

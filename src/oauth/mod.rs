@@ -1,0 +1,3 @@
+//! Tokens.
+mod app;
+pub use app::App;

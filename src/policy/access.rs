@@ -1,0 +1,190 @@
+//! Who may log in, with which protocol, from where, and which mailbox that opens.
+
+use std::sync::Arc;
+
+use crate::{
+    account::{Account, Claim, Verified},
+    failure::{Explanation, Failure, Refusal},
+    ids::{AppName, ClientAddr, ProtocolKind},
+};
+
+/// Why a claim is turned away before its password is looked at. Told to the log alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denied {
+    /// No account answers to the login, or its authzid names another.
+    UnknownLogin,
+    /// The account may not use this protocol.
+    Protocol,
+    /// The account may not be used from this address.
+    Network,
+}
+
+impl Denied {
+    /// The name in logs: `unknown_login`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::UnknownLogin => "unknown_login",
+            Self::Protocol => "forbidden_protocol",
+            Self::Network => "forbidden_network",
+        }
+    }
+}
+
+/// Turns a claim that may not be made into one to nobody, whose check costs the same and fails, so
+/// that a stranger cannot tell the two apart.
+#[must_use]
+pub fn screen(claim: Claim, kind: ProtocolKind, from: ClientAddr) -> (Claim, Option<Denied>) {
+    match claim.account().map(|account| forbids(account, kind, from)) {
+        None => (claim, Some(Denied::UnknownLogin)),
+        Some(Some(denied)) => (claim.denied(), Some(denied)),
+        Some(None) => (claim, None),
+    }
+}
+
+fn forbids(account: &Account, kind: ProtocolKind, from: ClientAddr) -> Option<Denied> {
+    if !account.protocols.is_empty() && !account.protocols.contains(&kind) {
+        return Some(Denied::Protocol);
+    }
+    let networks = &account.from_networks;
+    if !networks.is_empty() && !networks.iter().any(|network| network.contains(&from.ip())) {
+        return Some(Denied::Network);
+    }
+    None
+}
+
+/// Leave to open one mailbox with one protocol: what a token and an upstream connection ask for.
+#[derive(Debug, Clone)]
+pub struct Permit {
+    account: Arc<Account>,
+    mailbox: String,
+    user: String,
+}
+
+impl Permit {
+    /// The account that logs in.
+    #[must_use]
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// The app registration that gets the token.
+    #[must_use]
+    pub fn app(&self) -> &AppName {
+        &self.account.app
+    }
+
+    /// The mailbox that may be opened.
+    #[must_use]
+    pub fn mailbox(&self) -> &str {
+        &self.mailbox
+    }
+
+    /// The user to name to the upstream beside the access token.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+}
+
+/// Decides what a verified client may open.
+///
+/// # Errors
+/// [`Failure::NotPermitted`] where a wildcard's login is none of the mailboxes that it may open.
+pub fn admit(verified: &Verified, kind: ProtocolKind) -> Result<Permit, Refusal> {
+    let account = verified.account();
+    let mailbox = match &account.mailbox {
+        Some(mailbox) => mailbox.clone(),
+        None if account.mailboxes.iter().any(|mailbox| mailbox == verified.login()) => {
+            verified.login().to_owned()
+        }
+        None => {
+            let cause = format!("account {} may not open mailbox {}", account.name(), verified.login());
+            let cure = "add it to mailboxes in the mappings file";
+            return Err(Refusal::explained(Failure::NotPermitted, Explanation::new(cause, cure)));
+        }
+    };
+    let user = match (kind, &account.smtp_user) {
+        (ProtocolKind::Smtp, Some(user)) => user.clone(),
+        (ProtocolKind::Smtp, None) | (ProtocolKind::Imap, _) => mailbox.clone(),
+    };
+    Ok(Permit { account: Arc::clone(account), mailbox, user })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        account::{Accounts, Grant, LoginPattern, Verifier, hash},
+        clock::System,
+        sasl::Credentials,
+        secret::Secret,
+    };
+
+    fn account(login: &str) -> Account {
+        Account {
+            logins: vec![LoginPattern::parse(login).unwrap()],
+            passwords: vec![hash(&Secret::new("secret"))],
+            mailbox: None,
+            mailboxes: Vec::new(),
+            app: AppName::new("contoso"),
+            grant: Grant::ClientCredentials,
+            smtp_user: None,
+            protocols: Vec::new(),
+            from_networks: Vec::new(),
+        }
+    }
+
+    fn denied(account: Account, kind: ProtocolKind, from: &str) -> Option<Denied> {
+        let accounts = Accounts::new(vec![account]);
+        let claim = Claim::new(&accounts, Credentials::new(b"ann@example.com", "secret"));
+        let (claim, denied) = screen(claim, kind, ClientAddr::new(from.parse().unwrap()));
+        assert_eq!(claim.account().is_none(), denied.is_some());
+        denied
+    }
+
+    #[test]
+    fn a_claim_is_denied_by_protocol_and_by_network() {
+        let limited = || Account {
+            protocols: vec![ProtocolKind::Smtp],
+            from_networks: vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()],
+            ..account("ann@example.com")
+        };
+        let (imap, smtp) = (ProtocolKind::Imap, ProtocolKind::Smtp);
+        assert_eq!(denied(account("ann@example.com"), imap, "192.0.2.1:9"), None);
+        assert_eq!(denied(account("bob@example.com"), imap, "192.0.2.1:9"), Some(Denied::UnknownLogin));
+        assert_eq!(denied(limited(), smtp, "10.255.0.1:9"), None);
+        assert_eq!(denied(limited(), smtp, "[::ffff:10.255.0.1]:9"), None);
+        assert_eq!(denied(limited(), smtp, "[fd00::1]:9"), None);
+        assert_eq!(denied(limited(), imap, "10.255.0.1:9"), Some(Denied::Protocol));
+        assert_eq!(denied(limited(), smtp, "11.0.0.1:9"), Some(Denied::Network));
+    }
+
+    async fn permit(account: Account, login: &str, kind: ProtocolKind) -> Result<Permit, Refusal> {
+        let accounts = Accounts::new(vec![account]);
+        let claim = Claim::new(&accounts, Credentials::new(login.as_bytes(), "secret"));
+        let verifier = Verifier::new(&accounts, Arc::new(System));
+        admit(&verifier.verify(claim).await.unwrap(), kind)
+    }
+
+    #[tokio::test]
+    async fn a_wildcard_opens_the_mailboxes_that_it_names_and_no_other() {
+        let wildcard =
+            || Account { mailboxes: vec!["ann@example.com".to_owned()], ..account("*@example.com") };
+        let opened = permit(wildcard(), "Ann@Example.com", ProtocolKind::Imap).await.unwrap();
+        assert_eq!(opened.mailbox(), "ann@example.com");
+        let refusal = permit(wildcard(), "bob@example.com", ProtocolKind::Imap).await.unwrap_err();
+        assert_eq!(refusal.failure, Failure::NotPermitted);
+    }
+
+    #[tokio::test]
+    async fn the_smtp_user_is_named_for_smtp_alone() {
+        let delegate = || Account {
+            mailbox: Some("info@example.com".to_owned()),
+            smtp_user: Some("ann@example.com".to_owned()),
+            ..account("info")
+        };
+        assert_eq!(permit(delegate(), "info", ProtocolKind::Imap).await.unwrap().user(), "info@example.com");
+        assert_eq!(permit(delegate(), "info", ProtocolKind::Smtp).await.unwrap().user(), "ann@example.com");
+    }
+}

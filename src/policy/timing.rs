@@ -1,0 +1,96 @@
+//! Every duration, and when a token is renewed or asked for again.
+
+use std::time::Duration;
+
+/// The durations of the `[limits]` of the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// From connect to credentials, and again from credentials to an open mailbox.
+    pub login_timeout: Duration,
+    /// Without a byte in either direction after the login. Above IDLE's half hour (RFC 2177).
+    pub idle_timeout: Duration,
+    /// For one attempt at a TCP connection and its TLS handshake.
+    pub connect_timeout: Duration,
+    /// For sessions after their login, from the signal to stop until they are cut.
+    pub drain_grace: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            login_timeout: Duration::from_mins(1),
+            idle_timeout: Duration::from_mins(35),
+            connect_timeout: Duration::from_secs(10),
+            // Container engines kill ten seconds after asking; sockets and logs want a moment too.
+            drain_grace: Duration::from_secs(8),
+        }
+    }
+}
+
+/// One request to the authority, from connect to the end of the answer. Entra answers in well under
+/// a second; whoever takes longer than this has lost the request.
+pub const TOKEN_REQUEST: Duration = Duration::from_secs(20);
+
+/// How long a login waits for a fresher token while the one at hand is good: long enough for a
+/// healthy authority, too short for a person to notice with a sick one.
+pub const FRESHEN_WAIT: Duration = Duration::from_secs(3);
+
+/// The least life that a token must have left to be handed out at all. Covers clocks that disagree
+/// and the upstream's own check.
+pub const LEAST_LIFE: Duration = Duration::from_secs(5);
+
+/// How long a permanent refusal of the authority is repeated without asking again, from the second
+/// identical answer on: a client that retries in a loop must not hammer the authority.
+pub const REFUSAL_REMEMBERED: Duration = Duration::from_secs(5);
+
+/// How often a token is renewed because an upstream rejected it, at most. An upstream that rejects
+/// every token for a reason of its own must not cost a token each time.
+pub const REJECTION_RENEWAL: Duration = Duration::from_mins(5);
+
+/// How long after its last use a token is still renewed in the background.
+pub const USED_LATELY: Duration = Duration::from_hours(24);
+
+/// The longest that the keeper sleeps: machines are suspended, and timers sleep with them.
+pub const KEEPER_WAKES: Duration = Duration::from_secs(30);
+
+/// How long after it was obtained a token of this lifetime is renewed in the background: between
+/// 40 and 50 per cent of its life, so that a login gets one with at least half its life left, and
+/// spread by `chance` (0 to 1) so that many bridges do not knock together.
+#[must_use]
+pub fn renew_after(lifetime: Duration, chance: f64) -> Duration {
+    lifetime.mul_f64(0.4 + 0.1 * chance.clamp(0.0, 1.0))
+}
+
+/// How long to wait before the attempt that follows `failures` failed ones in a row: a quarter of a
+/// second at first, doubled up to half a minute, and a quarter more or less by `chance` (0 to 1).
+#[must_use]
+pub fn retry_after(failures: u32, chance: f64) -> Duration {
+    let doubled = Duration::from_millis(250).saturating_mul(1 << failures.saturating_sub(1).min(10));
+    doubled.min(Duration::from_secs(30)).mul_f64(0.75 + 0.5 * chance.clamp(0.0, 1.0))
+}
+
+/// What an authority's `Retry-After` is cut to: an answer of a day would outlive the trouble.
+#[must_use]
+pub fn obeyed_retry_after(asked: Duration) -> Duration {
+    asked.min(Duration::from_mins(5))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_renewed_before_half_its_life_is_over() {
+        let hour = Duration::from_hours(1);
+        assert_eq!(renew_after(hour, 0.0), Duration::from_mins(24));
+        assert!(renew_after(hour, 1.0) <= hour / 2);
+    }
+
+    #[test]
+    fn retries_back_off_to_half_a_minute() {
+        let waits: Vec<u64> =
+            (1..=9).map(|n| u64::try_from(retry_after(n, 0.5).as_millis()).unwrap()).collect();
+        assert_eq!(waits, [250, 500, 1000, 2000, 4000, 8000, 16000, 30000, 30000]);
+        assert_eq!(retry_after(u32::MAX, 1.0), Duration::from_millis(37_500));
+    }
+}

@@ -1,0 +1,83 @@
+//! Secret values and where they are read from.
+//!
+//! [`Secret`] holds passwords, tokens and keys. It wipes its bytes when it is dropped, and neither
+//! `Debug` nor `Display` shows them; [`Secret::expose`] is the only way in, and
+//! `tests/architecture.rs` holds the list of files that may call it. [`Source`] says where a secret
+//! of the configuration is kept.
+
+mod source;
+
+use std::fmt;
+
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
+
+pub use source::{Source, SourceError};
+
+/// A password, token or key: bytes that are wiped after use and never printed.
+///
+/// Bytes, not a string, because legacy clients send passwords in whatever character set they grew
+/// up with.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<Vec<u8>>);
+
+impl Secret {
+    /// Takes ownership of `bytes`, which are wiped when the secret is dropped.
+    #[must_use]
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(Zeroizing::new(bytes.into()))
+    }
+
+    /// Shows the bytes. Only the files listed in `tests/architecture.rs` may call this.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Shows the secret as text, or `None` where it is not UTF-8.
+    ///
+    /// Held to the same list of files as [`Secret::expose`].
+    #[must_use]
+    pub fn expose_str(&self) -> Option<&str> {
+        std::str::from_utf8(self.expose()).ok()
+    }
+
+    /// Whether the secret has no bytes at all, which no password, token or key may have.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Compares in time that depends on the lengths alone.
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for Secret {}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_never_prints_its_bytes() {
+        let secret = Secret::new("correct horse");
+        assert_eq!(format!("{secret:?} {:#?}", Some(&secret)).matches("horse").count(), 0);
+    }
+
+    #[test]
+    fn secrets_are_compared_by_their_bytes() {
+        assert_eq!(Secret::new("a"), Secret::new(b"a".to_vec()));
+        assert_ne!(Secret::new("a"), Secret::new("b"));
+        assert_ne!(Secret::new("a"), Secret::new("aa"));
+    }
+}
