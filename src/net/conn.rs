@@ -1,1 +1,132 @@
-//! Placeholder.
+//! One connection: a stream and the bytes that were read from it and not yet understood.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::{BufMut as _, BytesMut};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::client::TlsStream;
+
+/// How much one read asks for before the splice: a login fits, and a capability list.
+const READ: usize = 4096;
+
+/// A TCP connection, in clear or encrypted.
+#[derive(Debug)]
+pub enum Stream {
+    /// In clear.
+    Plain(TcpStream),
+    /// TLS with an upstream, whose certificate was verified.
+    Upstream(Box<TlsStream<TcpStream>>),
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Upstream(stream) => Pin::new(stream.as_mut()).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Upstream(stream) => Pin::new(stream.as_mut()).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Upstream(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Upstream(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
+        }
+    }
+}
+
+/// A stream before the splice: read into [`Conn::input`], written a reply at a time.
+#[derive(Debug)]
+pub struct Conn {
+    stream: Stream,
+    /// Bytes that were received and not yet understood.
+    pub input: BytesMut,
+}
+
+impl Conn {
+    /// Takes a stream of which nothing has been read.
+    #[must_use]
+    pub fn new(stream: Stream) -> Self {
+        Self { stream, input: BytesMut::new() }
+    }
+
+    /// Reads once, at most `most` bytes, and appends them to the input. 0 is the end of the stream.
+    ///
+    /// # Errors
+    /// What the stream failed with.
+    ///
+    /// # Cancel safety
+    /// Safe: a cancelled read has read nothing.
+    pub async fn fill(&mut self, most: usize) -> io::Result<usize> {
+        let most = most.min(READ);
+        self.input.reserve(most);
+        self.stream.read_buf(&mut (&mut self.input).limit(most)).await
+    }
+
+    /// Sends all of `out` and empties it.
+    ///
+    /// # Errors
+    /// What the stream failed with.
+    ///
+    /// # Cancel safety
+    /// Not safe: a part may have been sent.
+    pub async fn send(&mut self, out: &mut BytesMut) -> io::Result<()> {
+        if out.is_empty() {
+            return Ok(());
+        }
+        self.stream.write_all(out).await?;
+        out.clear();
+        self.stream.flush().await
+    }
+
+    /// Says that nothing more will be sent, and reads what the peer still sends, for at most `time`
+    /// and 64 KiB: closing a socket with unread input resets the connection, and a reset overtakes
+    /// the reply that the peer has not read yet.
+    pub async fn close(mut self, time: Duration) {
+        const MOST: usize = 64 * 1024;
+        let drained = async {
+            self.stream.shutdown().await?;
+            let mut read = 0;
+            while read < MOST {
+                self.input.clear();
+                match self.fill(READ).await? {
+                    0 => break,
+                    more => read += more,
+                }
+            }
+            io::Result::Ok(())
+        };
+        // Whether the peer was there to the last is of no consequence.
+        let _ = timeout(time, drained).await;
+    }
+
+    /// Gives up the stream and what was received early.
+    #[must_use]
+    pub fn into_parts(self) -> (Stream, BytesMut) {
+        (self.stream, self.input)
+    }
+}

@@ -1,1 +1,413 @@
-//! Placeholder.
+//! Carrying bytes both ways after a login, untouched.
+//!
+//! Nothing is allocated while a session is idle: a read goes through one scratch buffer of the
+//! thread and straight into the other side; only what that side would not take is kept, and nothing
+//! more is read until it has. Half a close is passed on as half a close.
+
+use std::{
+    cell::RefCell,
+    future::poll_fn,
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep, sleep_until},
+};
+
+/// What one read may bring: a TLS record (RFC 8446 §5.1).
+const SCRATCH: usize = 16 * 1024;
+
+/// How long a session may be quiet once the upstream has said that it is done. What it sent before is
+/// still delivered, however slowly the client reads.
+const LINGER: Duration = Duration::from_mins(1);
+
+thread_local! {
+    static THREAD_SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into());
+}
+
+/// How many bytes a splice has carried.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// From the client to the upstream.
+    pub up: u64,
+    /// From the upstream to the client.
+    pub down: u64,
+}
+
+/// Why a splice ended.
+#[derive(Debug)]
+pub enum End {
+    /// Both sides have said all they had.
+    Finished,
+    /// Nothing was said for the time given.
+    Idle,
+    /// The client's side broke.
+    Client(io::Error),
+    /// The upstream's side broke.
+    Upstream(io::Error),
+}
+
+/// One side: its stream, and what was read from it before the splice.
+#[derive(Debug)]
+pub struct Side<S> {
+    /// The stream.
+    pub stream: S,
+    /// Bytes that it has sent already.
+    pub early: BytesMut,
+}
+
+/// Carries bytes until both sides have finished, one breaks, or nothing is said for `idle`.
+///
+/// `carried` counts as the bytes go; `glance` is shown every piece that the upstream sends.
+pub async fn splice<C, U>(
+    mut client: Side<C>,
+    mut upstream: Side<U>,
+    idle: Duration,
+    carried: &mut Carried,
+    mut glance: impl FnMut(&[u8]),
+) -> End
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    U: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut up = Pump::new(std::mem::take(&mut client.early));
+    let mut down = Pump::new(std::mem::take(&mut upstream.early));
+    glance(&down.unsent);
+    let mut quiet = Quiet::new(idle);
+    poll_fn(|cx| {
+        match up.poll(cx, &mut client.stream, &mut upstream.stream, |_| ()) {
+            Poll::Ready(Err(Broken::Reading(error))) => return Poll::Ready(End::Client(error)),
+            // An upstream that listens no more may still have said something: read on.
+            Poll::Ready(Err(Broken::Writing(_))) => up.give_up(),
+            Poll::Ready(Ok(())) | Poll::Pending => (),
+        }
+        match down.poll(cx, &mut upstream.stream, &mut client.stream, &mut glance) {
+            Poll::Ready(Err(Broken::Reading(error))) => return Poll::Ready(End::Upstream(error)),
+            Poll::Ready(Err(Broken::Writing(error))) => return Poll::Ready(End::Client(error)),
+            Poll::Ready(Ok(())) | Poll::Pending => (),
+        }
+        *carried = Carried { up: up.carried, down: down.carried };
+        if up.is_done() && down.is_done() {
+            return Poll::Ready(End::Finished);
+        }
+        let limit = if down.is_done() { idle.min(LINGER) } else { idle };
+        quiet.poll(cx, up.carried + down.carried, limit).map(|()| End::Idle)
+    })
+    .await
+}
+
+/// One direction.
+#[derive(Debug)]
+struct Pump {
+    /// What was read and not yet taken by the other side.
+    unsent: Bytes,
+    /// Written to the other side since it was last flushed.
+    unflushed: bool,
+    state: Flow,
+    carried: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    Open,
+    /// The reading side has ended; the writing side is to be told.
+    Ended,
+    Done,
+}
+
+/// Which side of a pump broke.
+#[derive(Debug)]
+enum Broken {
+    Reading(io::Error),
+    Writing(io::Error),
+}
+
+impl Pump {
+    fn new(early: BytesMut) -> Self {
+        Self { carried: early.len() as u64, unsent: early.freeze(), unflushed: false, state: Flow::Open }
+    }
+
+    fn is_done(&self) -> bool {
+        self.state == Flow::Done
+    }
+
+    fn give_up(&mut self) {
+        self.unsent = Bytes::new();
+        self.state = Flow::Done;
+    }
+
+    /// Moves what can be moved. Ready when this direction has ended for good.
+    fn poll<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut R,
+        to: &mut W,
+        mut seen: impl FnMut(&[u8]),
+    ) -> Poll<Result<(), Broken>>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        loop {
+            ready!(self.poll_write_unsent(cx, to)).map_err(Broken::Writing)?;
+            match self.state {
+                Flow::Done => return Poll::Ready(Ok(())),
+                Flow::Ended => {
+                    ready!(Pin::new(&mut *to).poll_shutdown(cx)).map_err(Broken::Writing)?;
+                    self.state = Flow::Done;
+                }
+                Flow::Open => match self.poll_move(cx, from, to, &mut seen) {
+                    Poll::Ready(moved) => moved?,
+                    Poll::Pending => {
+                        ready!(self.poll_flush(cx, to)).map_err(Broken::Writing)?;
+                        return Poll::Pending;
+                    }
+                },
+            }
+        }
+    }
+
+    fn poll_write_unsent<W: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut W,
+    ) -> Poll<io::Result<()>> {
+        while !self.unsent.is_empty() {
+            let Poll::Ready(written) = Pin::new(&mut *to).poll_write(cx, &self.unsent)? else {
+                // A TLS stream may be full of records that only a flush moves on.
+                ready!(self.poll_flush(cx, to))?;
+                return Poll::Pending;
+            };
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.unflushed = true;
+            self.unsent.advance(written);
+        }
+        self.unsent = Bytes::new();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_flush<W: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut W,
+    ) -> Poll<io::Result<()>> {
+        if self.unflushed {
+            ready!(Pin::new(to).poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads once through the thread's scratch buffer and writes what the other side takes of it.
+    fn poll_move<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut R,
+        to: &mut W,
+        seen: &mut impl FnMut(&[u8]),
+    ) -> Poll<Result<(), Broken>>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        THREAD_SCRATCH.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            match ready!(Pin::new(from).poll_read(cx, &mut buffer)) {
+                Ok(()) => (),
+                // A peer that closes TCP without TLS's own goodbye has ended all the same.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => (),
+                Err(error) => return Poll::Ready(Err(Broken::Reading(error))),
+            }
+            let chunk = buffer.filled();
+            if chunk.is_empty() {
+                self.state = Flow::Ended;
+                return Poll::Ready(Ok(()));
+            }
+            self.carried += chunk.len() as u64;
+            seen(chunk);
+            let taken = match Pin::new(to).poll_write(cx, chunk) {
+                Poll::Ready(Ok(taken)) => taken,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(Broken::Writing(error))),
+                Poll::Pending => 0,
+            };
+            self.unflushed |= taken > 0;
+            self.unsent = Bytes::copy_from_slice(&chunk[taken..]);
+            Poll::Ready(Ok(()))
+        })
+    }
+}
+
+/// Notices when nothing has been carried for a while. Reading a counter is cheaper than resetting a
+/// timer at every byte.
+struct Quiet {
+    timer: Pin<Box<Sleep>>,
+    since: Instant,
+    carried: u64,
+}
+
+impl Quiet {
+    fn new(idle: Duration) -> Self {
+        let since = Instant::now();
+        Self { timer: Box::pin(sleep_until(since + idle)), since, carried: 0 }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, carried: u64, limit: Duration) -> Poll<()> {
+        if carried != self.carried {
+            self.carried = carried;
+            self.since = Instant::now();
+        }
+        let due = self.since + limit;
+        if self.timer.deadline() > due {
+            self.timer.as_mut().reset(due);
+        }
+        while self.timer.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= due {
+                return Poll::Ready(());
+            }
+            self.timer.as_mut().reset(due);
+        }
+        Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+
+    use super::*;
+
+    const IDLE: Duration = Duration::from_mins(35);
+
+    fn side(stream: DuplexStream, early: &[u8]) -> Side<DuplexStream> {
+        Side { stream, early: early.into() }
+    }
+
+    fn spliced(
+        early: (&'static [u8], &'static [u8]),
+        buffer: usize,
+    ) -> (DuplexStream, DuplexStream, impl Future<Output = (End, Carried, Vec<u8>)>) {
+        let (client, near) = duplex(buffer);
+        let (far, upstream) = duplex(buffer);
+        let run = async move {
+            let (mut carried, mut glanced) = (Carried::default(), Vec::new());
+            let glance = |chunk: &[u8]| glanced.extend_from_slice(chunk);
+            let end = splice(side(near, early.0), side(far, early.1), IDLE, &mut carried, glance).await;
+            (end, carried, glanced)
+        };
+        (client, upstream, run)
+    }
+
+    #[tokio::test]
+    async fn early_bytes_go_first_and_each_half_close_is_passed_on() {
+        let (mut client, mut upstream, run) = spliced((b"a2 NOOP\r\n", b"* 1 EXISTS\r\n"), 64);
+        let talk = async {
+            client.write_all(b"a3 LOGOUT\r\n").await.unwrap();
+            client.shutdown().await.unwrap();
+            let mut heard = Vec::new();
+            upstream.read_to_end(&mut heard).await.unwrap();
+            assert_eq!(heard, b"a2 NOOP\r\na3 LOGOUT\r\n");
+            upstream.write_all(b"* BYE\r\n").await.unwrap();
+            upstream.shutdown().await.unwrap();
+            let mut heard = Vec::new();
+            client.read_to_end(&mut heard).await.unwrap();
+            assert_eq!(heard, b"* 1 EXISTS\r\n* BYE\r\n");
+        };
+        let ((end, carried, glanced), ()) = tokio::join!(run, talk);
+        assert!(matches!(end, End::Finished), "{end:?}");
+        assert_eq!(carried, Carried { up: 20, down: 19 });
+        assert_eq!(glanced, b"* 1 EXISTS\r\n* BYE\r\n");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_lost_when_the_upstream_closes_while_the_client_is_behind() {
+        let (mut client, mut upstream, run) = spliced((b"", b""), 1024);
+        let message: Vec<u8> = (0..1_000_003_u32).map(|n| n.to_le_bytes()[0] ^ n.to_le_bytes()[1]).collect();
+        let sending = async {
+            upstream.write_all(&message).await.unwrap();
+            drop(upstream);
+        };
+        let reading = async {
+            let mut heard = Vec::new();
+            let mut piece = [0; 333];
+            while let read @ 1.. = client.read(&mut piece).await.unwrap() {
+                heard.extend_from_slice(&piece[..read]);
+                tokio::task::yield_now().await;
+            }
+            assert!(heard == message, "{} of {} bytes arrived", heard.len(), message.len());
+            drop(client);
+        };
+        let ((_, carried, _), (), ()) = tokio::join!(run, sending, reading);
+        assert_eq!(carried.down, 1_000_003);
+    }
+
+    #[tokio::test]
+    async fn what_an_upstream_said_before_it_broke_is_delivered_to_a_client_that_still_sends() {
+        let (mut client, mut upstream, run) = spliced((b"", b""), 64);
+        let talk = async {
+            upstream.write_all(b"* BYE Session invalidated - AccessTokenExpired\r\n").await.unwrap();
+            drop(upstream);
+            client.write_all(b"a9 NOOP\r\n").await.unwrap();
+            let mut heard = Vec::new();
+            client.read_to_end(&mut heard).await.unwrap();
+            assert_eq!(heard, b"* BYE Session invalidated - AccessTokenExpired\r\n");
+            drop(client);
+        };
+        let ((end, carried, _), ()) = tokio::join!(run, talk);
+        assert!(matches!(end, End::Finished), "{end:?}");
+        assert_eq!(carried.down, 48);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quiet_session_is_cut_and_every_byte_starts_the_wait_anew() {
+        let (mut client, _upstream, run) = spliced((b"", b""), 64);
+        let start = Instant::now();
+        let talk = async {
+            tokio::time::sleep(Duration::from_mins(34)).await;
+            client.write_all(b"x").await.unwrap();
+        };
+        let ((end, carried, _), ()) = tokio::join!(run, talk);
+        assert!(matches!(end, End::Idle), "{end:?}");
+        assert_eq!(carried.up, 1);
+        let waited = start.elapsed();
+        assert!(waited >= Duration::from_mins(69) && waited < Duration::from_mins(70), "{waited:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upstream_that_is_done_is_not_waited_for_as_long() {
+        let (_client, mut upstream, run) = spliced((b"", b""), 64);
+        upstream.shutdown().await.unwrap();
+        let start = Instant::now();
+        assert!(matches!(run.await.0, End::Idle));
+        assert!(start.elapsed() <= LINGER + Duration::from_secs(1), "{:?}", start.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_stops_the_reading_from_the_upstream() {
+        let (client, mut upstream, run) = spliced((b"", b""), 1024);
+        let mut run = Box::pin(run);
+        let flood = vec![0_u8; 1 << 20];
+        let mut sent = 0;
+        let stuck = tokio::select! {
+            biased;
+            _ = &mut run => false,
+            () = async {
+                while let Ok(Ok(more)) =
+                    tokio::time::timeout(Duration::from_millis(50), upstream.write(&flood[sent..])).await
+                {
+                    sent += more;
+                }
+            } => true,
+        };
+        assert!(stuck, "the splice ended");
+        // Both pipes, one scratch buffer.
+        assert!(sent <= 2 * 1024 + SCRATCH, "{sent} bytes were taken");
+        drop(client);
+    }
+}
