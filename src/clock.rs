@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::SystemTime};
 
 /// Tells the time and draws random bytes.
-pub trait Clock: Send + Sync {
+pub trait Clock: std::fmt::Debug + Send + Sync {
     /// The wall-clock time.
     fn now(&self) -> SystemTime;
 

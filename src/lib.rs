@@ -7,6 +7,7 @@ pub mod account;
 pub mod clock;
 pub mod config;
 pub mod dialogue;
+pub mod explain;
 pub mod failure;
 pub mod ids;
 pub mod net;

@@ -245,6 +245,7 @@ mod tests {
         ids::AppName,
     };
 
+    #[derive(Debug)]
     struct Wound(Mutex<SystemTime>);
 
     impl crate::clock::Clock for Wound {

@@ -1,0 +1,137 @@
+//! What the mailbox's server said instead of letting us in.
+//!
+//! The replies are those that Microsoft documents and that users of Exchange Online have posted; an
+//! unknown one is quoted.
+
+use crate::failure::{Explanation, Failure, Refusal};
+
+/// What follows from an upstream's refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// For the client and the log.
+    pub refusal: Refusal,
+    /// A new token may help: nothing says that the mailbox or its tenant is at fault.
+    pub token_may_help: bool,
+    /// The same attempt may succeed in a moment.
+    pub try_again: bool,
+}
+
+/// A text to find in a reply, what it means, and what to do.
+type Entry = (&'static str, &'static str, &'static str);
+
+/// Replies that no token will change: a switch of the tenant or the mailbox.
+const SETTINGS: &[Entry] = &[
+    (
+        "SmtpClientAuthentication is disabled for the Tenant",
+        "SMTP AUTH is switched off for the tenant (5.7.139)",
+        "Set-TransportConfig -SmtpClientAuthenticationDisabled $false",
+    ),
+    (
+        "SmtpClientAuthentication is disabled for the Mailbox",
+        "SMTP AUTH is switched off for the mailbox (5.7.139)",
+        "Set-CASMailbox -SmtpClientAuthenticationDisabled $false",
+    ),
+    (
+        "security defaults policy",
+        "the tenant's security defaults lock the mailbox (5.7.139)",
+        "ask the tenant's administrator",
+    ),
+    (
+        "did not meet the criteria",
+        "a Conditional Access or authentication policy refuses (5.7.139)",
+        "see Entra > Sign-in logs",
+    ),
+    ("5.7.139", "the tenant's settings refuse (5.7.139)", "see https://aka.ms/smtp_auth_disabled"),
+];
+
+/// Replies to a token: the service principal or its permissions, seldom the token itself.
+const TOKEN: &[Entry] = &[
+    (
+        "AUTHENTICATE failed",
+        "NO AUTHENTICATE failed",
+        "check IMAP.AccessAsApp, admin consent, New-ServicePrincipal and Add-MailboxPermission",
+    ),
+    (
+        "535 5.7.3",
+        "535 5.7.3 Authentication unsuccessful",
+        "check SMTP.SendAsApp, admin consent, New-ServicePrincipal, and SMTP AUTH of the mailbox",
+    ),
+];
+
+/// Explains why `endpoint` did not let us into `mailbox`.
+///
+/// `failure` is what its protocol room made of the reply, `said` the reply itself.
+#[must_use]
+pub fn rejected(endpoint: &str, mailbox: &str, failure: Failure, said: &str) -> Verdict {
+    let found = |table: &'static [Entry]| table.iter().find(|(text, ..)| said.contains(text));
+    let cause = |what: &str| format!("{endpoint} refuses mailbox {mailbox}: {what}");
+    let explained = |explanation| Refusal::explained(failure, explanation);
+    if failure != Failure::UpstreamRefused {
+        let throttled = said.contains("throttled");
+        let explanation =
+            Explanation::new(format!("{endpoint}: {said}"), "the mail server is in trouble; try later");
+        let try_again = failure == Failure::UpstreamUnavailable && !throttled;
+        return Verdict { refusal: explained(explanation), token_may_help: false, try_again };
+    }
+    let (explanation, token_may_help) = match (found(SETTINGS), found(TOKEN)) {
+        (Some((_, what, cure)), _) => (Explanation::new(cause(what), *cure), false),
+        (None, Some((_, what, cure))) => (Explanation::new(cause(what), *cure), true),
+        (None, None) => (Explanation::new(cause(said), "check the app's permissions on the mailbox"), true),
+    };
+    Verdict { refusal: explained(explanation), token_may_help, try_again: false }
+}
+
+/// Explains an upstream that could not be reached.
+#[must_use]
+pub fn unreachable(trouble: &str, failure: Failure) -> Refusal {
+    Refusal::explained(failure, Explanation::new(trouble, "the mail server cannot be reached; try later"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::LONGEST_LINE;
+
+    fn refused(said: &str) -> Verdict {
+        rejected("smtp.office365.com:587", "ann@contoso.com", Failure::UpstreamRefused, said)
+    }
+
+    #[test]
+    fn a_setting_of_the_tenant_is_not_blamed_on_the_token() {
+        let said = "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant. Visit …";
+        let verdict = refused(said);
+        assert!(!verdict.token_may_help);
+        assert!(
+            verdict
+                .refusal
+                .line()
+                .unwrap()
+                .ends_with("Set-TransportConfig -SmtpClientAuthenticationDisabled $false")
+        );
+    }
+
+    #[test]
+    fn a_refused_token_may_be_renewed_and_an_unknown_reply_is_quoted() {
+        assert!(refused("535 5.7.3 Authentication unsuccessful [AM0PR01]").token_may_help);
+        let verdict = refused("535 no\r\nway");
+        assert!(verdict.token_may_help);
+        assert!(verdict.refusal.line().unwrap().contains("ann@contoso.com: 535 no way: check"));
+    }
+
+    #[test]
+    fn trouble_that_passes_is_tried_again_but_for_throttling() {
+        let troubled = |said| rejected("h:993", "ann@contoso.com", Failure::UpstreamUnavailable, said);
+        assert!(troubled("* BYE try later").try_again);
+        assert!(!troubled("BAD Request is throttled. Suggested Backoff Time: 299961 milliseconds").try_again);
+        let violation = rejected("h:993", "ann@contoso.com", Failure::UpstreamViolation, "GARBAGE");
+        assert!(!violation.try_again);
+    }
+
+    #[test]
+    fn every_entry_fits_on_one_line_whole() {
+        for (said, _, cure) in SETTINGS.iter().chain(TOKEN) {
+            let line = refused(said).refusal.line().unwrap();
+            assert!(line.ends_with(cure) && line.len() <= LONGEST_LINE && !line.contains("..."), "{line}");
+        }
+    }
+}

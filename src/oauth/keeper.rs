@@ -1,0 +1,237 @@
+//! Slots and the tasks that fill them.
+//!
+//! A request to the authority is a task of its own, never part of a login: a login that gives up
+//! does not cancel it, and whoever comes next finds its result. No lock is held while the network is
+//! slow.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{Instrument as _, info, info_span, warn};
+
+use super::{
+    App,
+    endpoint::{self, Http},
+    reply,
+    state::{Advice, Attempt, Held, Issued, State, Unissued},
+};
+use crate::{
+    clock::SharedClock,
+    failure::{Failure, Refusal},
+    ids::AppName,
+    policy::{Permit, timing},
+    secret::Secret,
+};
+
+/// An access token, handed out for one login.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// The access token itself.
+    pub token: Secret,
+    generation: u64,
+}
+
+impl From<Held> for Access {
+    fn from(held: Held) -> Self {
+        Self { token: held.token, generation: held.generation }
+    }
+}
+
+/// Every slot.
+#[derive(Debug)]
+pub struct Tokens {
+    slots: HashMap<AppName, Arc<Slot>>,
+    clock: SharedClock,
+    tasks: TaskTracker,
+    /// Wakes the keeper when a slot has changed.
+    changed: Arc<watch::Sender<()>>,
+}
+
+struct Slot {
+    app: App,
+    http: Http,
+    state: Mutex<State>,
+    changed: watch::Sender<()>,
+}
+
+impl std::fmt::Debug for Slot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Slot").field("app", &self.app.name).finish_non_exhaustive()
+    }
+}
+
+impl Slot {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A poisoned lock means that a transition panicked; they hold no invariant half-way.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tokens {
+    /// An empty slot for each app. Nothing is asked of any authority yet.
+    ///
+    /// # Errors
+    /// Where the HTTP client cannot be set up.
+    pub fn new(apps: Vec<App>, clock: SharedClock) -> Result<Self, reqwest::Error> {
+        let slot = |app: App| {
+            let http = Http::new(&app.trust)?;
+            let slot = Slot { app, http, state: Mutex::default(), changed: watch::Sender::new(()) };
+            Ok((slot.app.name.clone(), Arc::new(slot)))
+        };
+        let slots = apps.into_iter().map(slot).collect::<Result<_, reqwest::Error>>()?;
+        Ok(Self { slots, clock, tasks: TaskTracker::new(), changed: Arc::new(watch::Sender::new(())) })
+    }
+
+    /// The token for one login, asked for where there is none, and waited for until `deadline`.
+    ///
+    /// # Errors
+    /// [`Failure::AuthorityUnavailable`] or [`Failure::AuthorityRefused`], explained.
+    pub async fn access_token(&self, permit: &Permit, deadline: Instant) -> Result<Access, Refusal> {
+        self.obtain(self.slot(permit)?, 0, deadline).await
+    }
+
+    /// Another token than `rejected`, which an upstream has refused. `None` where the slot has been
+    /// renewed for such a reason a short while ago: the token is not what is wrong.
+    ///
+    /// # Errors
+    /// As [`Tokens::access_token`].
+    pub async fn renew(
+        &self,
+        permit: &Permit,
+        rejected: &Access,
+        deadline: Instant,
+    ) -> Result<Option<Access>, Refusal> {
+        let slot = self.slot(permit)?;
+        if !slot.state().may_replace(rejected.generation, self.clock.now()) {
+            return Ok(None);
+        }
+        self.obtain(slot, rejected.generation, deadline).await.map(Some)
+    }
+
+    /// Renews the tokens in use ahead of time, until `stop` is cancelled.
+    pub async fn keep(&self, stop: CancellationToken) {
+        let mut changed = self.changed.subscribe();
+        loop {
+            changed.mark_unchanged();
+            let now = self.clock.now();
+            let mut next = now + timing::KEEPER_WAKES;
+            for slot in self.slots.values() {
+                let due = slot.state().renewal_due(now);
+                match due {
+                    Some(due) if due <= now => _ = self.start(slot),
+                    Some(due) => next = next.min(due),
+                    None => (),
+                }
+            }
+            let nap = next.duration_since(now).unwrap_or_default();
+            let woken = tokio::time::timeout(nap, changed.changed());
+            if stop.run_until_cancelled(woken).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Waits for the requests in flight: what they bring may be worth keeping.
+    pub async fn finish(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn slot(&self, permit: &Permit) -> Result<&Arc<Slot>, Refusal> {
+        self.slots.get(permit.app()).ok_or_else(|| Failure::Internal.into())
+    }
+
+    async fn obtain(&self, slot: &Arc<Slot>, newer_than: u64, deadline: Instant) -> Result<Access, Refusal> {
+        let patience = deadline.min(Instant::now() + timing::FRESHEN_WAIT);
+        let mut awaited = None;
+        loop {
+            let mut changed = slot.changed.subscribe();
+            let now = self.clock.now();
+            let advice = slot.state().advise(now, newer_than, awaited);
+            let fallback = match advice {
+                Advice::Use(held) => return Ok(held.into()),
+                Advice::Refuse(refusal) => return Err(refusal),
+                Advice::Start(fallback) => {
+                    let attempt = self.start(slot);
+                    awaited.get_or_insert(attempt);
+                    fallback
+                }
+                Advice::Await(attempt, fallback) => {
+                    awaited.get_or_insert(attempt);
+                    fallback
+                }
+                Advice::Rest(until, why) => {
+                    let wakes = Instant::now() + until.duration_since(now).unwrap_or_default();
+                    if wakes > deadline {
+                        return Err(why);
+                    }
+                    // Either way the next round finds out.
+                    let _ = timeout_at(wakes, changed.changed()).await;
+                    continue;
+                }
+            };
+            let until = if fallback.is_some() { patience } else { deadline };
+            if timeout_at(until, changed.changed()).await.is_err() {
+                let waited = "no answer in the time for a login";
+                let refusal = || reply::unavailable(&slot.app, waited, None).refusal;
+                return fallback.map(Access::from).ok_or_else(refusal);
+            }
+        }
+    }
+
+    /// Starts an attempt where none is in flight. Returns the number of the one that is.
+    fn start(&self, slot: &Arc<Slot>) -> Attempt {
+        let (attempt, new) = slot.state().start();
+        if !new {
+            return attempt;
+        }
+        let span = info_span!(parent: None, "token", app = %slot.app.name);
+        let asked_at = self.clock.now();
+        let asking = Arc::clone(slot);
+        let request = async move { endpoint::client_credentials(&asking.http, &asking.app).await };
+        let request = self.tasks.spawn(request.instrument(span.clone()));
+        let (slot, clock, changed) = (Arc::clone(slot), Arc::clone(&self.clock), Arc::clone(&self.changed));
+        let settle = async move {
+            // A request that panicked must not leave its slot waiting for ever.
+            let outcome =
+                request.await.unwrap_or_else(|_| Err(reply::unavailable(&slot.app, "internal error", None)));
+            settle(&slot, outcome, asked_at, &clock);
+            slot.changed.send_replace(());
+            changed.send_replace(());
+        };
+        self.tasks.spawn(settle.instrument(span));
+        attempt
+    }
+}
+
+fn settle(slot: &Slot, outcome: Result<Issued, Unissued>, asked_at: SystemTime, clock: &SharedClock) {
+    match outcome {
+        Ok(issued) => {
+            let lifetime = issued.lifetime;
+            let generation = slot.state().issued(issued, asked_at, clock.fraction());
+            info!(generation, expires_in = lifetime.as_secs(), "token obtained");
+        }
+        Err(unissued) => {
+            let Refusal { failure, explanation } = unissued.refusal.clone();
+            let (cause, cure) = explanation.map(|why| (why.cause, why.cure)).unwrap_or_default();
+            let retry_after = unissued.retry_after.as_ref().map(Duration::as_secs);
+            slot.state().unissued(unissued, clock.now(), clock.fraction());
+            warn!(
+                failure = failure.name(),
+                fault = failure.fault().name(),
+                cause,
+                cure,
+                retry_after,
+                "token not obtained"
+            );
+        }
+    }
+}
