@@ -31,6 +31,9 @@ pub trait Protocol: Send + Sync + 'static {
     /// Starts a dialogue with an upstream that has just been dialled.
     fn upstream(login: UpstreamLogin) -> Self::Upstream;
 
+    /// What any upstream can be trusted to have, before its own list is known.
+    fn safe() -> Capabilities;
+
     /// What may be promised to a client before it is known which upstream it will get: what every
     /// one of `lists` holds. Nothing where `lists` is empty.
     fn common(lists: &[Capabilities]) -> Capabilities;

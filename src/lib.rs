@@ -15,3 +15,4 @@ pub mod oauth;
 pub mod policy;
 pub mod sasl;
 pub mod secret;
+pub mod session;

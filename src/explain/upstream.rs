@@ -63,6 +63,7 @@ const TOKEN: &[Entry] = &[
 /// `failure` is what its protocol room made of the reply, `said` the reply itself.
 #[must_use]
 pub fn rejected(endpoint: &str, mailbox: &str, failure: Failure, said: &str) -> Verdict {
+    let said = &scrubbed(said);
     let found = |table: &'static [Entry]| table.iter().find(|(text, ..)| said.contains(text));
     let cause = |what: &str| format!("{endpoint} refuses mailbox {mailbox}: {what}");
     let explained = |explanation| Refusal::explained(failure, explanation);
@@ -79,6 +80,16 @@ pub fn rejected(endpoint: &str, mailbox: &str, failure: Failure, said: &str) -> 
         (None, None) => (Explanation::new(cause(said), "check the app's permissions on the mailbox"), true),
     };
     Verdict { refusal: explained(explanation), token_may_help, try_again: false }
+}
+
+/// Takes out every word that is long enough to be a token: some servers repeat the command that they
+/// refuse.
+#[must_use]
+pub fn scrubbed(said: &str) -> String {
+    /// Longer than any word of an explanation, shorter than any access token.
+    const LONGEST_WORD: usize = 80;
+    let word = |word| if str::len(word) > LONGEST_WORD { "[...]" } else { word };
+    said.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// Explains an upstream that could not be reached.
@@ -116,6 +127,14 @@ mod tests {
         let verdict = refused("535 no\r\nway");
         assert!(verdict.token_may_help);
         assert!(verdict.refusal.line().unwrap().contains("ann@contoso.com: 535 no way: check"));
+    }
+
+    #[test]
+    fn a_token_that_a_server_repeats_is_taken_out() {
+        let token = "dXNlcj1".repeat(40);
+        let verdict = refused(&format!("500 5.5.1 unknown command AUTHENTICATE XOAUTH2 {token}"));
+        let line = verdict.refusal.to_string();
+        assert!(line.contains("AUTHENTICATE XOAUTH2 [...]") && !line.contains("dXNlcj1dXNlcj1"), "{line}");
     }
 
     #[test]

@@ -106,7 +106,7 @@ impl Conn {
     /// Says that nothing more will be sent, and reads what the peer still sends, for at most `time`
     /// and 64 KiB: closing a socket with unread input resets the connection, and a reset overtakes
     /// the reply that the peer has not read yet.
-    pub async fn close(mut self, time: Duration) {
+    pub async fn close(&mut self, time: Duration) {
         const MOST: usize = 64 * 1024;
         let drained = async {
             self.stream.shutdown().await?;

@@ -53,6 +53,20 @@ pub const USED_LATELY: Duration = Duration::from_hours(24);
 /// The longest that the keeper sleeps: machines are suspended, and timers sleep with them.
 pub const KEEPER_WAKES: Duration = Duration::from_secs(30);
 
+/// One attempt to log in to an upstream, from its name lookup to its welcome. Exchange Online takes a
+/// second; a front end that is silent for this long is better asked again.
+pub const UPSTREAM_LOGIN: Duration = Duration::from_secs(25);
+
+/// The longest pause between two such attempts for one waiting login.
+pub const UPSTREAM_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long a reply to a client may take to be sent before its login. A client that does not listen
+/// is not waited for.
+pub const REPLY: Duration = Duration::from_secs(10);
+
+/// How long a last word may take, and what the client still sends then to be read.
+pub const FAREWELL: Duration = Duration::from_secs(1);
+
 /// How long after it was obtained a token of this lifetime is renewed in the background: between
 /// 40 and 50 per cent of its life, so that a login gets one with at least half its life left, and
 /// spread by `chance` (0 to 1) so that many bridges do not knock together.

@@ -1,0 +1,173 @@
+//! Driving a client dialogue: deadlines, ceilings, attempts.
+
+use std::io;
+
+use bytes::BytesMut;
+use tokio::time::{Instant, timeout, timeout_at};
+use tracing::trace;
+
+use super::{House, Interrupted, Visit, Why};
+use crate::{
+    dialogue::{
+        Afterwards, Capabilities, ClientDialogue, ClientStep, Dismissal, Offer, Protocol, Violation, Welcome,
+    },
+    failure::Refusal,
+    ids::ClientAddr,
+    net::conn::{Conn, Stream},
+    policy::{throttle, timing},
+    sasl::Credentials,
+};
+
+/// A client that has been greeted and has not logged in.
+pub(super) struct Client<P: Protocol> {
+    conn: Conn,
+    dialogue: P::Client,
+    promised: Capabilities,
+    out: BytesMut,
+    /// Bytes received so far.
+    received: usize,
+    /// Refused credentials so far.
+    attempts: u32,
+    /// When the next credentials must have come.
+    deadline: Instant,
+}
+
+impl<P: Protocol> Client<P> {
+    /// Greets a client that has just connected.
+    pub(super) async fn greet(stream: Stream, house: &House) -> Result<Self, Interrupted> {
+        let promised = house.promises.to_client::<P>();
+        let offer = Offer { login: true, starttls: false, capabilities: promised.clone() };
+        let mut client = Self {
+            conn: Conn::new(stream),
+            dialogue: P::client(offer, house.limits.ceilings()),
+            promised,
+            out: BytesMut::new(),
+            received: 0,
+            attempts: 0,
+            deadline: Instant::now() + house.timing.login_timeout,
+        };
+        client.dialogue.greet(&mut client.out);
+        client.send().await?;
+        Ok(client)
+    }
+
+    /// Talks until the client shows credentials; `None` when it has left.
+    pub(super) async fn next_credentials(
+        &mut self,
+        house: &House,
+    ) -> Result<Option<Credentials>, Interrupted> {
+        loop {
+            let step = self.dialogue.advance(&mut self.conn.input, &mut self.out);
+            match step {
+                // Sent together with the reply to come where the client pipelines.
+                Ok(ClientStep::Credentials(credentials)) => {
+                    self.send().await?;
+                    return Ok(Some(credentials));
+                }
+                Ok(ClientStep::NeedInput) => {
+                    self.send().await?;
+                    let end =
+                        house.draining.run_until_cancelled(self.fill(house.limits.before_login_bytes)).await;
+                    match end {
+                        Some(Ok(0)) => return Ok(None),
+                        Some(Ok(_)) => (),
+                        Some(Err(why)) => return Err(self.send_away(why).await),
+                        None => return Err(self.send_away(Why::ShuttingDown).await),
+                    }
+                }
+                Ok(ClientStep::Leave) => {
+                    self.send().await?;
+                    return Ok(None);
+                }
+                // No listener offers STARTTLS, and no room starts what was not offered.
+                Ok(ClientStep::StartTls) => return Err(self.interrupted(Why::Internal)),
+                Err(violation) => return Err(self.send_away(Why::Violation(violation)).await),
+            }
+        }
+    }
+
+    /// The circumstances of the login that is about to be tried.
+    pub(super) fn visit(&self, from: ClientAddr, house: &House) -> Visit {
+        Visit {
+            from,
+            introduced_as: self.dialogue.introduced_as().to_owned(),
+            promised: self.promised.clone(),
+            deadline: Instant::now() + house.timing.login_timeout,
+        }
+    }
+
+    /// Tells the client that it is in, and gives up the connection with what it has sent early.
+    pub(super) async fn accept(mut self, welcome: &Welcome) -> Result<Conn, Interrupted> {
+        self.dialogue.accept(welcome, &mut self.out);
+        self.send().await?;
+        Ok(self.conn)
+    }
+
+    /// Tells the client that it is not. `false` when the connection is over.
+    pub(super) async fn reject(&mut self, refusal: &Refusal) -> Result<bool, Interrupted> {
+        let afterwards = self.dialogue.reject(refusal, &mut self.out);
+        self.attempts += 1;
+        if afterwards == Afterwards::StaysOpen && self.attempts >= throttle::ATTEMPTS {
+            return Err(self.send_away(Why::TooManyAttempts).await);
+        }
+        self.send().await?;
+        if afterwards == Afterwards::Closes {
+            self.close().await;
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// Says goodbye because the bridge shuts down.
+    pub(super) async fn send_away_for_shutdown(mut self) -> Interrupted {
+        self.send_away(Why::ShuttingDown).await
+    }
+
+    async fn send_away(&mut self, why: Why) -> Interrupted {
+        if let Some(dismissal) = dismissal(&why) {
+            self.dialogue.dismiss(dismissal, &mut self.out);
+        }
+        let interrupted = self.interrupted(why);
+        if self.send().await.is_ok() {
+            self.close().await;
+        }
+        interrupted
+    }
+
+    async fn close(&mut self) {
+        self.conn.close(timing::FAREWELL).await;
+    }
+
+    async fn fill(&mut self, ceiling: usize) -> Result<usize, Why> {
+        let room = ceiling.saturating_sub(self.received);
+        if room == 0 {
+            return Err(Why::Violation(Violation::TooMuchBeforeLogin(ceiling)));
+        }
+        let read = timeout_at(self.deadline, self.conn.fill(room)).await.map_err(|_| Why::LoginTimedOut)?;
+        let read = read.map_err(Why::ClientGone)?;
+        self.received += read;
+        trace!(bytes = read, phase = self.dialogue.phase(), "read from client");
+        Ok(read)
+    }
+
+    async fn send(&mut self) -> Result<(), Interrupted> {
+        let sent = timeout(timing::REPLY, self.conn.send(&mut self.out)).await;
+        let sent = sent.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        sent.map_err(|error| self.interrupted(Why::ClientGone(error)))
+    }
+
+    fn interrupted(&self, why: Why) -> Interrupted {
+        Interrupted { phase: format!("client/{}", self.dialogue.phase()), why }
+    }
+}
+
+/// What to tell the client, where there is somebody to tell.
+fn dismissal(why: &Why) -> Option<Dismissal> {
+    match why {
+        Why::Violation(violation) => Some(Dismissal::Violation(*violation)),
+        Why::LoginTimedOut => Some(Dismissal::TimedOut),
+        Why::TooManyAttempts => Some(Dismissal::TooManyAttempts),
+        Why::ShuttingDown => Some(Dismissal::ShuttingDown),
+        Why::ClientGone(_) | Why::UpstreamGone(_) | Why::Idle | Why::Internal => None,
+    }
+}

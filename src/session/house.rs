@@ -1,0 +1,64 @@
+//! What every session shares.
+
+use std::{collections::HashMap, sync::Arc};
+
+use tokio_util::sync::CancellationToken;
+
+use super::Promises;
+use crate::{
+    account::{Accounts, Verifier},
+    ids::{AppName, ProtocolKind},
+    net::{Endpoint, tls::Trust},
+    oauth::Tokens,
+    policy::{throttle::Limits, timing::Timing},
+    sasl::Mechanism,
+};
+
+/// A preset or a `[provider.NAME]`: where mailboxes are and how to log in there.
+#[derive(Debug)]
+pub struct Provider {
+    /// The name in the configuration.
+    pub name: String,
+    /// Where IMAP is spoken, if it is.
+    pub imap: Option<Endpoint>,
+    /// Where submission is spoken, if it is.
+    pub smtp: Option<Endpoint>,
+    /// How the access token is shown.
+    pub mechanism: Mechanism,
+    /// Whose certificates the upstreams may have.
+    pub trust: Arc<Trust>,
+}
+
+impl Provider {
+    /// The upstream for a protocol.
+    #[must_use]
+    pub fn endpoint(&self, kind: ProtocolKind) -> Option<&Endpoint> {
+        match kind {
+            ProtocolKind::Imap => self.imap.as_ref(),
+            ProtocolKind::Smtp => self.smtp.as_ref(),
+        }
+    }
+}
+
+/// What every session shares: a plain struct, built once by `app`.
+#[derive(Debug)]
+pub struct House {
+    /// Who may log in.
+    pub accounts: Accounts,
+    /// Checks their passwords.
+    pub verifier: Verifier,
+    /// Gets their access tokens.
+    pub tokens: Arc<Tokens>,
+    /// Where their mailboxes are, by app.
+    pub providers: HashMap<AppName, Arc<Provider>>,
+    /// What clients may be promised about those.
+    pub promises: Promises,
+    /// How much a client may send before it has logged in.
+    pub limits: Limits,
+    /// How long things may take.
+    pub timing: Timing,
+    /// Cancelled when the bridge shuts down: sessions before their login are sent away.
+    pub draining: CancellationToken,
+    /// Cancelled when the grace for sessions after their login is over.
+    pub cut: CancellationToken,
+}

@@ -1,0 +1,189 @@
+//! The story: one client from its connection to its last byte.
+//!
+//! [`log_in`] and [`admit`] are what this program does; everything else in the repository is a
+//! footnote to them. Nothing here knows a word of any protocol: the rooms speak, the story decides
+//! what happens next and how long it may take.
+//!
+//! What the types forbid: an access token for somebody whose password was not checked (it takes a
+//! [`Permit`](crate::policy::Permit), which takes a [`Verified`](crate::account::Verified), which
+//! only the check makes); a packet to the upstream for a stranger; a splice before the client was
+//! told that it is in.
+
+mod client;
+mod house;
+mod promises;
+mod record;
+mod upstream;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use tokio::{net::TcpStream, time::Instant};
+use tracing::{Instrument as _, info, info_span, warn};
+
+use crate::{
+    account::Claim,
+    dialogue::{Protocol, Welcome},
+    failure::{Failure, Refusal},
+    ids::{ClientAddr, SessionId},
+    net::{
+        conn::{Conn, Stream},
+        splice::{Carried, End, Side, splice},
+    },
+    policy::{Permit, access},
+    sasl::Credentials,
+};
+
+use client::Client;
+use record::Record;
+
+pub use house::{House, Provider};
+pub use promises::Promises;
+pub use record::{Closed, Interrupted, Why};
+
+/// Serves one client until either side is done, and writes the closing line.
+pub async fn attend<P: Protocol>(stream: TcpStream, peer: SocketAddr, id: SessionId, house: Arc<House>) {
+    let from = ClientAddr::new(peer);
+    let span = info_span!("session", session.id = %id, protocol = P::KIND.name(), client.addr = %from);
+    let serving = async {
+        let mut record = Record::open();
+        let result = serve::<P>(Stream::Plain(stream), from, &house, &mut record).await;
+        record.close(result);
+    };
+    serving.instrument(span).await;
+}
+
+async fn serve<P: Protocol>(
+    stream: Stream,
+    from: ClientAddr,
+    house: &House,
+    record: &mut Record,
+) -> Result<Closed, Interrupted> {
+    // Boxed, so that an idle session does not keep the memory of its login.
+    match Box::pin(log_in::<P>(stream, from, house, record)).await? {
+        Ok((client, upstream)) => relay::<P>(client, upstream, house, record).await,
+        Err(closed) => Ok(closed),
+    }
+}
+
+/// From the greeting to a client and an upstream that only want their bytes carried.
+async fn log_in<P: Protocol>(
+    stream: Stream,
+    from: ClientAddr,
+    house: &House,
+    record: &mut Record,
+) -> Result<Result<(Conn, Conn), Closed>, Interrupted> {
+    let mut client = Client::<P>::greet(stream, house).await?;
+    while let Some(credentials) = client.next_credentials(house).await? {
+        record.credentials_shown();
+        let visit = client.visit(from, house);
+        let Some(admitted) =
+            house.draining.run_until_cancelled(admit::<P>(credentials, &visit, house, record)).await
+        else {
+            return Err(client.send_away_for_shutdown().await);
+        };
+        match admitted {
+            Ok(upstream) => {
+                let conn = client.accept(&upstream.welcome).await?;
+                record.logged_in();
+                return Ok(Ok((conn, upstream.conn)));
+            }
+            Err(refusal) => {
+                record.refused(&refusal);
+                if !client.reject(&refusal).await? {
+                    return Ok(Err(Closed::Refused));
+                }
+            }
+        }
+    }
+    Ok(Err(Closed::Left))
+}
+
+/// One login attempt's circumstances.
+#[derive(Debug)]
+struct Visit {
+    /// Where the client connects from.
+    from: ClientAddr,
+    /// How it called itself.
+    introduced_as: String,
+    /// What it was promised about the upstream.
+    promised: crate::dialogue::Capabilities,
+    /// When it must have its answer.
+    deadline: Instant,
+}
+
+/// An upstream that has accepted the access token.
+#[derive(Debug)]
+struct Upstream {
+    conn: Conn,
+    welcome: Welcome,
+}
+
+/// From a shown password to an authenticated upstream: what this program is for.
+async fn admit<P: Protocol>(
+    shown: Credentials,
+    visit: &Visit,
+    house: &House,
+    record: &mut Record,
+) -> Result<Upstream, Refusal> {
+    record.phase("verify");
+    let claim = Claim::new(&house.accounts, shown);
+    record.claimed(claim.account().map(crate::account::Account::name));
+    let (claim, denied) = access::screen(claim, P::KIND, visit.from);
+    record.denied(denied);
+    let verified = house.verifier.verify(claim).await?;
+    let permit = access::admit(&verified, P::KIND)?;
+    record.phase("token");
+    let access = house.tokens.access_token(&permit, visit.deadline).await?;
+    let verdict = match upstream::log_in::<P>(&permit, &access, visit, house, record).await {
+        Ok(upstream) => return Ok(upstream),
+        Err(verdict) => verdict,
+    };
+    if !verdict.token_may_help {
+        return Err(verdict.refusal);
+    }
+    record.phase("renew");
+    let Some(access) = house.tokens.renew(&permit, &access, visit.deadline).await? else {
+        return Err(verdict.refusal);
+    };
+    info!(mailbox = permit.mailbox(), "access token rejected and renewed");
+    upstream::log_in::<P>(&permit, &access, visit, house, record).await.map_err(|verdict| verdict.refusal)
+}
+
+/// Carries bytes until both sides are done.
+async fn relay<P: Protocol>(
+    client: Conn,
+    upstream: Conn,
+    house: &House,
+    record: &mut Record,
+) -> Result<Closed, Interrupted> {
+    record.phase("relay");
+    let side = |conn: Conn| {
+        let (stream, early) = conn.into_parts();
+        Side { stream, early }
+    };
+    let mut carried = Carried::default();
+    let glance = |chunk: &[u8]| {
+        if let Some(remark) = P::remark(chunk) {
+            warn!(remark = remark.name, meaning = remark.meaning, "upstream ends or limits the session");
+        }
+    };
+    let splicing = splice(side(client), side(upstream), house.timing.idle_timeout, &mut carried, glance);
+    let end = house.cut.run_until_cancelled(splicing).await;
+    record.carried(carried);
+    match end {
+        Some(End::Finished) => Ok(Closed::Spliced),
+        Some(End::Idle) => Err(Interrupted::relay(Why::Idle)),
+        Some(End::Client(error)) => Err(Interrupted::relay(Why::ClientGone(error))),
+        Some(End::Upstream(error)) => Err(Interrupted::relay(Why::UpstreamGone(error))),
+        None => Err(Interrupted::relay(Why::ShuttingDown)),
+    }
+}
+
+/// The permit's upstream, or why there is none.
+fn endpoint_missing(permit: &Permit, provider: &str, kind: crate::ids::ProtocolKind) -> Refusal {
+    let cause = format!("provider {provider} of account {} has no {kind} host", permit.account().name());
+    Refusal::explained(
+        Failure::NotPermitted,
+        crate::failure::Explanation::new(cause, "name one in the configuration"),
+    )
+}

@@ -1,0 +1,199 @@
+//! What is written about a session: one closing line, and one line for each refused login.
+
+use std::io;
+
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::{
+    dialogue::Violation,
+    failure::{Failure, Refusal},
+    net::splice::Carried,
+    policy::access::Denied,
+};
+
+/// How a session ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// The client left before a login.
+    Left,
+    /// The client was told that its login failed, and that the connection closes.
+    Refused,
+    /// Both sides had said all they had.
+    Spliced,
+}
+
+/// How a session ended otherwise.
+#[derive(Debug)]
+pub struct Interrupted {
+    /// Where in the conversation: `client/await-command`, `relay`.
+    pub phase: String,
+    /// What happened.
+    pub why: Why,
+}
+
+impl Interrupted {
+    pub(super) fn relay(why: Why) -> Self {
+        Self { phase: "relay".to_owned(), why }
+    }
+}
+
+/// What interrupted a session.
+#[derive(Debug)]
+pub enum Why {
+    /// The client's connection broke.
+    ClientGone(io::Error),
+    /// The upstream's connection broke after the login.
+    UpstreamGone(io::Error),
+    /// The client broke the protocol or a ceiling.
+    Violation(Violation),
+    /// No credentials came in time.
+    LoginTimedOut,
+    /// Too many refused credentials.
+    TooManyAttempts,
+    /// Nothing was said for too long after the login.
+    Idle,
+    /// The bridge shuts down.
+    ShuttingDown,
+    /// A dialogue asked for what its offer does not hold.
+    Internal,
+}
+
+impl Why {
+    /// The name in logs: `client_gone`.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::ClientGone(_) => "client_gone",
+            Self::UpstreamGone(_) => "upstream_gone",
+            Self::Violation(violation) => violation.name(),
+            Self::LoginTimedOut => "login_timed_out",
+            Self::TooManyAttempts => "too_many_attempts",
+            Self::Idle => "idle",
+            Self::ShuttingDown => "shutting_down",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// What is known of a session so far. Writes the closing line when it is dropped, so that there is
+/// one whatever happens.
+#[derive(Debug)]
+pub(super) struct Record {
+    opened: Instant,
+    shown_at: Option<Instant>,
+    login_ms: Option<u64>,
+    account: Option<String>,
+    upstream: Option<String>,
+    phase: String,
+    denied: Option<Denied>,
+    failure: Option<Failure>,
+    interrupted: Option<&'static str>,
+    outcome: &'static str,
+    carried: Carried,
+}
+
+impl Record {
+    pub(super) fn open() -> Self {
+        Self {
+            opened: Instant::now(),
+            shown_at: None,
+            login_ms: None,
+            account: None,
+            upstream: None,
+            phase: "client".to_owned(),
+            denied: None,
+            failure: None,
+            interrupted: None,
+            // What stands there if nobody lives to say otherwise.
+            outcome: "panicked",
+            carried: Carried::default(),
+        }
+    }
+
+    pub(super) fn phase(&mut self, phase: &str) {
+        phase.clone_into(&mut self.phase);
+    }
+
+    pub(super) fn credentials_shown(&mut self) {
+        self.shown_at = Some(Instant::now());
+    }
+
+    pub(super) fn claimed(&mut self, account: Option<String>) {
+        self.account = account;
+    }
+
+    pub(super) fn denied(&mut self, denied: Option<Denied>) {
+        self.denied = denied;
+    }
+
+    pub(super) fn dialled(&mut self, upstream: String) {
+        self.upstream = Some(upstream);
+    }
+
+    pub(super) fn logged_in(&mut self) {
+        self.failure = None;
+        self.login_ms = self.shown_at.map(millis_since);
+    }
+
+    pub(super) fn carried(&mut self, carried: Carried) {
+        self.carried = carried;
+    }
+
+    /// Writes what a failed login was: to the log alone where the client must not know.
+    pub(super) fn refused(&mut self, refusal: &Refusal) {
+        let Refusal { failure, explanation } = refusal;
+        let reason = match (failure, self.denied) {
+            (Failure::BadCredentials, Some(denied)) => Some(denied.name()),
+            (Failure::BadCredentials, None) => Some("wrong_password"),
+            _ => None,
+        };
+        warn!(
+            account = self.account,
+            failure = failure.name(),
+            fault = failure.fault().name(),
+            phase = self.phase,
+            upstream.addr = self.upstream,
+            reason,
+            cause = explanation.as_ref().map(|why| why.cause.as_str()),
+            cure = explanation.as_ref().map(|why| why.cure.as_str()),
+            "login refused"
+        );
+        self.failure = Some(*failure);
+    }
+
+    pub(super) fn close(mut self, result: Result<Closed, Interrupted>) {
+        match result {
+            Ok(Closed::Left) => self.outcome = "left",
+            Ok(Closed::Refused) => self.outcome = "failed",
+            Ok(Closed::Spliced) => self.outcome = "spliced",
+            Err(Interrupted { phase, why }) => {
+                self.outcome = if self.login_ms.is_some() { "cut" } else { "failed" };
+                self.phase = phase;
+                self.interrupted = Some(why.name());
+            }
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        info!(
+            outcome = self.outcome,
+            account = self.account,
+            upstream.addr = self.upstream,
+            phase = self.phase,
+            failure = self.failure.map(Failure::name),
+            fault = self.failure.map(|failure| failure.fault().name()),
+            interrupted = self.interrupted,
+            bytes.up = self.carried.up,
+            bytes.down = self.carried.down,
+            login.ms = self.login_ms,
+            session.ms = millis_since(self.opened),
+            "session closed"
+        );
+    }
+}
+
+fn millis_since(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

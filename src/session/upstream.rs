@@ -1,0 +1,146 @@
+//! Dialling an upstream and driving its dialogue.
+
+use bytes::BytesMut;
+use tokio::time::{Instant, sleep, timeout_at};
+use tracing::{debug, trace, warn};
+
+use super::{House, Provider, Upstream, Visit, endpoint_missing, record::Record};
+use crate::{
+    dialogue::{Protocol, Rejected, UpstreamDialogue, UpstreamLogin, UpstreamStep, Welcome},
+    explain::upstream::{Verdict, rejected, scrubbed, unreachable},
+    failure::{Failure, Refusal},
+    net::{
+        Endpoint, UpstreamTls,
+        conn::Conn,
+        dial::{self, DialError},
+    },
+    oauth::Access,
+    policy::{Permit, timing},
+    sasl,
+};
+
+/// Logs in to the permit's upstream. Trouble that passes is waited out until the visit's deadline.
+pub(super) async fn log_in<P: Protocol>(
+    permit: &Permit,
+    access: &Access,
+    visit: &Visit,
+    house: &House,
+    record: &mut Record,
+) -> Result<Upstream, Verdict> {
+    let provider =
+        house.providers.get(permit.app()).ok_or_else(|| final_verdict(Failure::Internal.into()))?;
+    let endpoint = provider
+        .endpoint(P::KIND)
+        .ok_or_else(|| final_verdict(endpoint_missing(permit, &provider.name, P::KIND)))?;
+    record.dialled(endpoint.to_string());
+    let mut failures = 0;
+    loop {
+        let verdict = match attempt::<P>(permit, access, visit, house, (provider, endpoint), record).await {
+            Ok(upstream) => return Ok(upstream),
+            Err(verdict) => verdict,
+        };
+        failures += 1;
+        let pause = timing::retry_after(failures, 0.5).min(timing::UPSTREAM_PAUSE);
+        if !verdict.try_again || Instant::now() + pause >= visit.deadline {
+            return Err(verdict);
+        }
+        debug!(failures, upstream.addr = %endpoint, why = %verdict.refusal, "upstream is tried again");
+        sleep(pause).await;
+    }
+}
+
+async fn attempt<P: Protocol>(
+    permit: &Permit,
+    access: &Access,
+    visit: &Visit,
+    house: &House,
+    (provider, endpoint): (&Provider, &Endpoint),
+    record: &mut Record,
+) -> Result<Upstream, Verdict> {
+    let mut dialogue = P::upstream(UpstreamLogin {
+        mechanism: provider.mechanism,
+        response: sasl::response(provider.mechanism, permit.user(), &access.token),
+        introduced_as: visit.introduced_as.clone(),
+        starttls: endpoint.tls == UpstreamTls::StartTls,
+    });
+    let deadline = visit.deadline.min(Instant::now() + timing::UPSTREAM_LOGIN);
+    record.phase("upstream/dial");
+    let conversing = converse(&mut dialogue, provider, endpoint, house);
+    let outcome = match timeout_at(deadline, conversing).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Trouble::Rejected(silence("no answer in time"))),
+    };
+    match outcome {
+        Ok((conn, welcome)) => {
+            if let Some(found) = &welcome.capabilities {
+                let broken = house.promises.learn::<P>(endpoint, &visit.promised, found);
+                if !broken.is_empty() {
+                    warn!(upstream.addr = %endpoint, promised = ?broken, "upstream lacks what clients were promised");
+                }
+            }
+            Ok(Upstream { conn, welcome })
+        }
+        Err(Trouble::Rejected(Rejected { failure, said })) => {
+            record.phase(&format!("upstream/{}", dialogue.phase()));
+            debug!(failure = failure.name(), said = scrubbed(&said), "upstream did not let us in");
+            Err(rejected(&endpoint.to_string(), permit.mailbox(), failure, &said))
+        }
+        Err(Trouble::Dial(error)) => Err(undialled(&error)),
+    }
+}
+
+enum Trouble {
+    Dial(DialError),
+    Rejected(Rejected),
+}
+
+async fn converse(
+    dialogue: &mut impl UpstreamDialogue,
+    provider: &Provider,
+    endpoint: &Endpoint,
+    house: &House,
+) -> Result<(Conn, Welcome), Trouble> {
+    let limit = house.timing.connect_timeout;
+    let mut conn = dial::dial(endpoint, &provider.trust, limit).await.map_err(Trouble::Dial)?;
+    let mut out = BytesMut::new();
+    loop {
+        let step = dialogue.advance(&mut conn.input, &mut out).map_err(Trouble::Rejected)?;
+        let gone = |error: std::io::Error| Trouble::Rejected(silence(&format!("connection lost: {error}")));
+        conn.send(&mut out).await.map_err(gone)?;
+        match step {
+            UpstreamStep::Ready(welcome) => return Ok((conn, welcome)),
+            UpstreamStep::StartTls => {
+                conn =
+                    dial::start_tls(conn, endpoint, &provider.trust, limit).await.map_err(Trouble::Dial)?;
+                dialogue.tls_started();
+            }
+            UpstreamStep::NeedInput => {
+                let read = conn.fill(usize::MAX).await.map_err(gone)?;
+                trace!(bytes = read, phase = dialogue.phase(), "read from upstream");
+                if read == 0 {
+                    return Err(Trouble::Rejected(silence("it closed the connection")));
+                }
+            }
+        }
+    }
+}
+
+fn silence(said: &str) -> Rejected {
+    Rejected { failure: Failure::UpstreamUnavailable, said: said.to_owned() }
+}
+
+/// A certificate that is wrong, or bytes that somebody injected, will be so in a moment too.
+fn undialled(error: &DialError) -> Verdict {
+    let (failure, try_again) = match error {
+        DialError::Certificate { .. } | DialError::Injected { .. } => (Failure::UpstreamViolation, false),
+        DialError::Lookup { .. }
+        | DialError::Connect { .. }
+        | DialError::Tls { .. }
+        | DialError::TimedOut { .. } => (Failure::UpstreamUnavailable, true),
+    };
+    Verdict { refusal: unreachable(&error.to_string(), failure), token_may_help: false, try_again }
+}
+
+fn final_verdict(refusal: Refusal) -> Verdict {
+    Verdict { refusal, token_may_help: false, try_again: false }
+}
