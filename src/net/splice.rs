@@ -79,24 +79,35 @@ where
     let mut down = Pump::new(std::mem::take(&mut upstream.early));
     glance(&down.unsent);
     let mut quiet = Quiet::new(idle);
+    let mut lost = None;
     poll_fn(|cx| {
         match up.poll(cx, &mut client.stream, &mut upstream.stream, |_| ()) {
             Poll::Ready(Err(Broken::Reading(error))) => return Poll::Ready(End::Client(error)),
             // An upstream that listens no more may still have said something: read on.
-            Poll::Ready(Err(Broken::Writing(_))) => up.give_up(),
+            Poll::Ready(Err(Broken::Writing(_))) => {
+                up.discard();
+                cx.waker().wake_by_ref();
+            }
             Poll::Ready(Ok(())) | Poll::Pending => (),
         }
         match down.poll(cx, &mut upstream.stream, &mut client.stream, &mut glance) {
-            Poll::Ready(Err(Broken::Reading(error))) => return Poll::Ready(End::Upstream(error)),
+            // What it said before it broke is on its way to the client, who is told of the end.
+            Poll::Ready(Err(Broken::Reading(error))) => {
+                lost = Some(error);
+                up.discard();
+                down.end();
+                cx.waker().wake_by_ref();
+            }
             Poll::Ready(Err(Broken::Writing(error))) => return Poll::Ready(End::Client(error)),
             Poll::Ready(Ok(())) | Poll::Pending => (),
         }
         *carried = Carried { up: up.carried, down: down.carried };
         if up.is_done() && down.is_done() {
-            return Poll::Ready(End::Finished);
+            return Poll::Ready(lost.take().map_or(End::Finished, End::Upstream));
         }
         let limit = if down.is_done() { idle.min(LINGER) } else { idle };
-        quiet.poll(cx, up.carried + down.carried, limit).map(|()| End::Idle)
+        let idle = |()| lost.take().map_or(End::Idle, End::Upstream);
+        quiet.poll(cx, up.carried + down.carried, limit).map(idle)
     })
     .await
 }
@@ -109,6 +120,8 @@ struct Pump {
     /// Written to the other side since it was last flushed.
     unflushed: bool,
     state: Flow,
+    /// The other side is gone: what is read is of no use.
+    discards: bool,
     carried: u64,
 }
 
@@ -129,16 +142,30 @@ enum Broken {
 
 impl Pump {
     fn new(early: BytesMut) -> Self {
-        Self { carried: early.len() as u64, unsent: early.freeze(), unflushed: false, state: Flow::Open }
+        Self {
+            carried: early.len() as u64,
+            unsent: early.freeze(),
+            unflushed: false,
+            state: Flow::Open,
+            discards: false,
+        }
     }
 
     fn is_done(&self) -> bool {
         self.state == Flow::Done
     }
 
-    fn give_up(&mut self) {
+    /// Reads on and throws away: a socket that is closed with unread input is reset, and a reset
+    /// overtakes what its peer has not read yet.
+    fn discard(&mut self) {
         self.unsent = Bytes::new();
-        self.state = Flow::Done;
+        self.unflushed = false;
+        self.discards = true;
+    }
+
+    /// Takes the reading side for ended.
+    fn end(&mut self) {
+        self.state = Flow::Ended;
     }
 
     /// Moves what can be moved. Ready when this direction has ended for good.
@@ -157,6 +184,7 @@ impl Pump {
             ready!(self.poll_write_unsent(cx, to)).map_err(Broken::Writing)?;
             match self.state {
                 Flow::Done => return Poll::Ready(Ok(())),
+                Flow::Ended if self.discards => self.state = Flow::Done,
                 Flow::Ended => {
                     ready!(Pin::new(&mut *to).poll_shutdown(cx)).map_err(Broken::Writing)?;
                     self.state = Flow::Done;
@@ -228,6 +256,9 @@ impl Pump {
             let chunk = buffer.filled();
             if chunk.is_empty() {
                 self.state = Flow::Ended;
+                return Poll::Ready(Ok(()));
+            }
+            if self.discards {
                 return Poll::Ready(Ok(()));
             }
             self.carried += chunk.len() as u64;
@@ -353,7 +384,7 @@ mod tests {
         let talk = async {
             upstream.write_all(b"* BYE Session invalidated - AccessTokenExpired\r\n").await.unwrap();
             drop(upstream);
-            client.write_all(b"a9 NOOP\r\n").await.unwrap();
+            client.write_all(&[b'x'; 500]).await.unwrap();
             let mut heard = Vec::new();
             client.read_to_end(&mut heard).await.unwrap();
             assert_eq!(heard, b"* BYE Session invalidated - AccessTokenExpired\r\n");
