@@ -5,10 +5,13 @@
 //! refused the access token. Both read bytes and write bytes and do nothing else: no socket, no
 //! clock, no log, no configuration. The story in `session` drives them.
 
+use std::ops::Deref;
+
 use bytes::BytesMut;
+use zeroize::Zeroize as _;
 
 use crate::{
-    failure::{Failure, Refusal},
+    failure::{Failure, Refusal, printable},
     ids::ProtocolKind,
     sasl::{Credentials, Mechanism},
     secret::Secret,
@@ -116,6 +119,10 @@ pub enum Dismissal {
     Violation(Violation),
 }
 
+/// RFC 9110 §9 and RFC 5789; `PRI` opens HTTP/2 (RFC 9113 §3.4).
+const HTTP_METHODS: [&[u8]; 10] =
+    [b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH", b"PRI"];
+
 /// How a client broke the protocol or a ceiling. Ends its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
@@ -138,6 +145,28 @@ pub enum Violation {
 }
 
 impl Violation {
+    /// Recognises strangers by their first bytes: a TLS record of type handshake (RFC 8446 §5.1) and
+    /// the request line of HTTP (RFC 9112 §3), which browsers can be made to send anywhere.
+    ///
+    /// TLS is known by two bytes, because nothing that looks like a line may ever follow; HTTP by its
+    /// whole line, because `GET` is a fine IMAP tag.
+    ///
+    /// # Errors
+    /// [`Violation::WrongProtocol`], naming the protocol.
+    pub fn unless_familiar(input: &[u8]) -> Result<(), Self> {
+        if input.starts_with(&[0x16, 0x03]) {
+            return Err(Self::WrongProtocol("TLS"));
+        }
+        let line = input.split(|&byte| byte == b'\n').next().unwrap_or_default();
+        let whole = line.len() < input.len();
+        let mut words = line.trim_ascii().split(|&byte| byte == b' ');
+        let is_method = words.next().is_some_and(|word| HTTP_METHODS.contains(&word));
+        if whole && is_method && words.next_back().is_some_and(|word| word.starts_with(b"HTTP/")) {
+            return Err(Self::WrongProtocol("HTTP"));
+        }
+        Ok(())
+    }
+
     /// The name in logs: `line_too_long`.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -190,6 +219,23 @@ pub struct UpstreamLogin {
     pub starttls: bool,
 }
 
+impl UpstreamLogin {
+    /// Cuts off `said` where it begins to quote the response, which holds the access token: a server
+    /// that does not understand a command may repeat it, and logs must not.
+    #[must_use]
+    pub fn redact(&self, mut said: String) -> String {
+        /// Enough base64 to be no coincidence.
+        const TELLING: usize = 24;
+        let response = self.response.expose_str().unwrap_or_default();
+        let head = response.get(..TELLING.min(response.len())).unwrap_or_default();
+        if let Some(at) = said.find(head).filter(|_| !head.is_empty()) {
+            said.truncate(at);
+            said.push_str("[our response]");
+        }
+        said
+    }
+}
+
 /// The half of a protocol that faces the upstream, until it has accepted or refused the token.
 pub trait UpstreamDialogue {
     /// Reads as much of `input` as one step needs, answers into `out`, leaves the rest untouched.
@@ -198,7 +244,8 @@ pub trait UpstreamDialogue {
     /// [`Rejected`] is the end of the dialogue.
     fn advance(&mut self, input: &mut BytesMut, out: &mut BytesMut) -> Result<UpstreamStep, Rejected>;
 
-    /// The line is encrypted from here on; what was said in clear is forgotten.
+    /// The line is encrypted from here on; what was said in clear is forgotten. `advance` comes next,
+    /// before anything is read: it is ours to speak first.
     fn tls_started(&mut self);
 
     /// Where in the conversation we are, for logs: `await-greeting`, …
@@ -226,6 +273,20 @@ pub struct Rejected {
     pub said: String,
 }
 
+/// The most bytes of an upstream's words that are kept: its longest known sentences, with a link and a
+/// trace identifier, have about three hundred.
+const LONGEST_SAID: usize = 400;
+
+impl Rejected {
+    /// Keeps `said` as one line of printable ASCII of bounded length.
+    #[must_use]
+    pub fn new(failure: Failure, said: &str) -> Self {
+        let mut said = printable(said);
+        said.truncate(LONGEST_SAID);
+        Self { failure, said }
+    }
+}
+
 /// What an upstream said when it let us in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Welcome {
@@ -242,4 +303,42 @@ pub struct Remark {
     pub name: &'static str,
     /// What it means.
     pub meaning: &'static str,
+}
+
+/// Bytes taken off a client's input. They may hold a password and are wiped when dropped.
+pub struct Taken(BytesMut);
+
+impl Taken {
+    /// Takes the first `len` bytes.
+    #[must_use]
+    pub fn off(input: &mut BytesMut, len: usize) -> Self {
+        Self(input.split_to(len.min(input.len())))
+    }
+
+    /// Takes one line with its line end, which may be a bare LF: old clients send it. `None`, and
+    /// nothing taken, while the line is not whole.
+    ///
+    /// # Errors
+    /// [`Violation::LineTooLong`] where it has more than `ceiling` bytes.
+    pub fn line(input: &mut BytesMut, ceiling: usize) -> Result<Option<Self>, Violation> {
+        let end = input.iter().position(|&byte| byte == b'\n').map(|at| at + 1);
+        if end.unwrap_or(input.len()) > ceiling {
+            return Err(Violation::LineTooLong(ceiling));
+        }
+        Ok(end.map(|end| Self::off(input, end)))
+    }
+}
+
+impl Deref for Taken {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.0[..].zeroize();
+    }
 }

@@ -24,6 +24,25 @@ impl Mechanism {
             Self::OauthBearer => "OAUTHBEARER",
         }
     }
+
+    /// What must be sent after an error challenge before the refusal itself is said: an empty line, or
+    /// for OAUTHBEARER a lone ^A (RFC 7628 §3.2.3) in base64.
+    #[must_use]
+    pub fn acknowledgement(self) -> &'static str {
+        match self {
+            Self::Xoauth2 => "",
+            Self::OauthBearer => "AQ==",
+        }
+    }
+}
+
+/// The text of an error challenge, `{"status":"401",…}` (RFC 7628 §3.2.2), from its base64. What is no
+/// base64 is returned as it came.
+#[must_use]
+pub fn error_challenge(challenge: &str) -> String {
+    BASE64_STANDARD
+        .decode(challenge.trim())
+        .map_or_else(|_| challenge.to_owned(), |text| String::from_utf8_lossy(&text).into_owned())
 }
 
 /// The mechanism's response in base64, which may be sent as an initial response or after a challenge.

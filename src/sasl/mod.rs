@@ -8,7 +8,7 @@
 mod bearer;
 mod exchange;
 
-pub use bearer::{Mechanism, response};
+pub use bearer::{Mechanism, error_challenge, response};
 pub use exchange::{ClientMechanism, Exchange, Turn};
 
 use crate::secret::Secret;
