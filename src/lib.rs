@@ -10,6 +10,7 @@ pub mod dialogue;
 pub mod explain;
 pub mod failure;
 pub mod ids;
+pub mod imap;
 pub mod net;
 pub mod oauth;
 pub mod policy;

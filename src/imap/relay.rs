@@ -1,0 +1,82 @@
+//! What an IMAP upstream says after the login and a person should know of.
+//!
+//! Exchange Online accepts a token and then tells the trouble in the reply to the next command, or ends
+//! the session with a sentence. The bytes are carried as they are; this only recognises them.
+
+use crate::dialogue::Remark;
+
+/// After a tag.
+const TAGGED: [(&[u8], Remark); 3] = [
+    (b"BAD User is authenticated but not connected", AUTHENTICATED_NOT_CONNECTED),
+    (b"BAD Request is throttled", THROTTLED),
+    (b"NO Request is throttled", THROTTLED),
+];
+
+/// Without one.
+const UNTAGGED: [(&[u8], Remark); 2] = [
+    (
+        b"* BYE Session invalidated - AccessTokenExpired",
+        Remark {
+            name: "access_token_expired",
+            meaning: "the upstream ends a session when its access token expires; the client logs in again",
+        },
+    ),
+    (
+        b"* BYE Connection closed. 14",
+        Remark {
+            name: "connection_closed_14",
+            meaning: "the upstream accepted the access token and could not open the mailbox",
+        },
+    ),
+];
+
+const AUTHENTICATED_NOT_CONNECTED: Remark = Remark {
+    name: "authenticated_not_connected",
+    meaning: "the upstream accepted the access token, but it may not open this mailbox: wrong mailbox name, \
+              no permission on it, IMAP disabled for it, or a service principal that is not registered",
+};
+
+const THROTTLED: Remark =
+    Remark { name: "throttled", meaning: "the upstream asks the client to send commands more slowly" };
+
+/// Longer tags than this are no client's; the search for the tag's end stops here.
+const LONGEST_TAG: usize = 64;
+
+/// Recognises a known sentence at the very beginning of `chunk`.
+pub(super) fn remark(chunk: &[u8]) -> Option<Remark> {
+    if chunk.starts_with(b"* ") {
+        return known(&UNTAGGED, chunk);
+    }
+    let tag = chunk.iter().take(LONGEST_TAG).position(|&byte| byte == b' ')?;
+    known(&TAGGED, &chunk[tag + 1..])
+}
+
+fn known(table: &[(&[u8], Remark)], text: &[u8]) -> Option<Remark> {
+    table.iter().find(|(sentence, _)| text.starts_with(sentence)).map(|&(_, remark)| remark)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_sentences_are_recognised_at_the_beginning_of_a_chunk_only() {
+        let cases: [(&[u8], Option<&str>); 9] = [
+            (b"* BYE Session invalidated - AccessTokenExpired\r\n", Some("access_token_expired")),
+            (b"* BYE Connection closed. 14\r\n", Some("connection_closed_14")),
+            (b"A3 BAD User is authenticated but not connected.\r\n", Some("authenticated_not_connected")),
+            (
+                b"A3 BAD Request is throttled. Suggested Backoff Time: 5000 milliseconds\r\n",
+                Some("throttled"),
+            ),
+            (b"A3 NO Request is throttled. Suggested Backoff Time: 5000 milliseconds\r\n", Some("throttled")),
+            (b"text A3 BAD Request is throttled\r\n", None),
+            (b"* 1 FETCH (BODY[] {46}\r\n* BYE Session invalidated - AccessTokenExpired", None),
+            (b"* BYE Session", None),
+            (b"", None),
+        ];
+        for (chunk, name) in cases {
+            assert_eq!(remark(chunk).map(|remark| remark.name), name, "{}", chunk.escape_ascii());
+        }
+    }
+}

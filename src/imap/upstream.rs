@@ -1,0 +1,261 @@
+//! The bridge as an IMAP client, from the upstream's greeting to the end of AUTHENTICATE.
+//!
+//! RFC 3501 §6.2, RFC 4959, RFC 7628 §3.2.
+
+use bytes::BytesMut;
+
+use super::wire::{Reply, Status, Text, put};
+use crate::{
+    dialogue::{Capabilities, Rejected, UpstreamDialogue, UpstreamLogin, UpstreamStep, Welcome},
+    failure::Failure,
+    sasl::error_challenge,
+};
+
+/// The most bytes in one line of an upstream. What is said before a login is short: greetings,
+/// capabilities, error challenges of a few hundred bytes. The longest line would be one that quotes our
+/// own command, whose access token has several thousand, and this leaves it ample room.
+const LONGEST_LINE: usize = 64 * 1024;
+
+/// The half that faces the upstream.
+pub struct Upstream {
+    login: UpstreamLogin,
+    commands: u32,
+    state: State,
+}
+
+enum State {
+    AwaitGreeting,
+    AwaitStartTls,
+    AwaitTls,
+    /// The line is encrypted and nothing has been said on it.
+    Encrypted,
+    AwaitCapabilities {
+        told: Option<Capabilities>,
+    },
+    /// The `+` that the response waits for where SASL-IR is not known.
+    AwaitContinuation,
+    /// The end of AUTHENTICATE.
+    AwaitOutcome {
+        /// The capabilities told since the command, and thus those of the opened mailbox.
+        told: Option<Capabilities>,
+        /// What the upstream had against the token, if it said so before it refused.
+        challenge: Option<String>,
+    },
+    Over,
+}
+
+/// What a reply means where it is not the end.
+enum Heard<'a> {
+    Done(Text<'a>),
+    Continue(&'a str),
+    Told(Capabilities),
+    Nothing,
+}
+
+impl Upstream {
+    pub(super) fn new(login: UpstreamLogin) -> Self {
+        Self { login, commands: 0, state: State::AwaitGreeting }
+    }
+
+    /// Takes one line; `None` where the next is due.
+    fn line(&mut self, line: &str, out: &mut BytesMut) -> Result<Option<UpstreamStep>, Rejected> {
+        let heard = self.hear(line)?;
+        match (&mut self.state, heard) {
+            (State::AwaitGreeting, Heard::Done(text)) => self.greeted(text, out),
+            (State::AwaitStartTls, Heard::Done(_)) => {
+                self.state = State::AwaitTls;
+                return Ok(Some(UpstreamStep::StartTls));
+            }
+            (State::AwaitCapabilities { told }, Heard::Done(text)) => {
+                let told = text.capabilities().or_else(|| told.take()).unwrap_or_default();
+                self.authenticate(&told, out);
+            }
+            (State::AwaitContinuation, Heard::Continue(_)) => self.respond(out),
+            (State::AwaitOutcome { challenge: challenge @ None, .. }, Heard::Continue(said)) => {
+                *challenge = Some(error_challenge(said));
+                put(out, &[self.login.mechanism.acknowledgement()]);
+            }
+            (State::AwaitOutcome { told, .. }, Heard::Done(text)) => {
+                let capabilities = text.capabilities().or_else(|| told.take());
+                self.state = State::Over;
+                let text = text.words().to_owned();
+                return Ok(Some(UpstreamStep::Ready(Welcome { text, capabilities })));
+            }
+            (State::AwaitCapabilities { told } | State::AwaitOutcome { told, .. }, Heard::Told(list)) => {
+                *told = Some(list);
+            }
+            (_, Heard::Told(_) | Heard::Nothing) => {}
+            (_, Heard::Done(_) | Heard::Continue(_)) => {
+                return Err(self.rejected(Failure::UpstreamViolation, line));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Understands one line.
+    ///
+    /// # Errors
+    /// For a refusal, a goodbye, and what has no place here.
+    fn hear<'a>(&self, line: &'a str) -> Result<Heard<'a>, Rejected> {
+        let greeting = matches!(self.state, State::AwaitGreeting);
+        match Reply::read(line) {
+            Some(Reply::Status(Status::Bye, _)) => Err(self.ended(line)),
+            // A mailbox that is open already is open for somebody else than the token's owner.
+            Some(Reply::Status(Status::Ok, text)) if greeting => Ok(Heard::Done(text)),
+            Some(Reply::Tagged(tag, status, text)) if !greeting && tag == self.tag() => match status {
+                Status::Ok => Ok(Heard::Done(text)),
+                Status::No | Status::Bad | Status::Bye | Status::PreAuth => Err(self.refused(text, line)),
+            },
+            Some(Reply::Continue(text)) if !greeting => Ok(Heard::Continue(text)),
+            Some(Reply::Capability(list)) if !greeting => Ok(Heard::Told(list)),
+            Some(Reply::Status(_, text)) if !greeting => {
+                Ok(text.capabilities().map_or(Heard::Nothing, Heard::Told))
+            }
+            Some(Reply::Data) if !greeting => Ok(Heard::Nothing),
+            Some(_) | None => Err(self.rejected(Failure::UpstreamViolation, line)),
+        }
+    }
+
+    fn greeted(&mut self, text: Text, out: &mut BytesMut) {
+        if self.login.starttls {
+            self.command("STARTTLS", out);
+            put(out, &[]);
+            self.state = State::AwaitStartTls;
+        } else if let Some(told) = text.capabilities() {
+            self.authenticate(&told, out);
+        } else {
+            self.ask(out);
+        }
+    }
+
+    fn ask(&mut self, out: &mut BytesMut) {
+        self.command("CAPABILITY", out);
+        put(out, &[]);
+        self.state = State::AwaitCapabilities { told: None };
+    }
+
+    /// The response goes along with the command where that is known (RFC 4959 §3): a round trip less.
+    fn authenticate(&mut self, told: &Capabilities, out: &mut BytesMut) {
+        self.command("AUTHENTICATE ", out);
+        out.extend_from_slice(self.login.mechanism.name().as_bytes());
+        if told.0.iter().any(|name| name.eq_ignore_ascii_case("SASL-IR")) {
+            out.extend_from_slice(b" ");
+            self.respond(out);
+        } else {
+            put(out, &[]);
+            self.state = State::AwaitContinuation;
+        }
+    }
+
+    fn respond(&mut self, out: &mut BytesMut) {
+        out.extend_from_slice(self.login.response.expose());
+        put(out, &[]);
+        self.state = State::AwaitOutcome { told: None, challenge: None };
+    }
+
+    /// Begins a command under a tag of its own.
+    fn command(&mut self, name: &str, out: &mut BytesMut) {
+        self.commands += 1;
+        for part in [&self.tag(), " ", name] {
+            out.extend_from_slice(part.as_bytes());
+        }
+    }
+
+    fn tag(&self) -> String {
+        format!("F{}", self.commands)
+    }
+
+    /// A tagged NO or BAD. It is about the token only where the token was shown.
+    fn refused(&self, text: Text, line: &str) -> Rejected {
+        let failure = match self.state {
+            _ if is_temporary(text) => Failure::UpstreamUnavailable,
+            State::AwaitContinuation | State::AwaitOutcome { .. } => Failure::UpstreamRefused,
+            State::AwaitGreeting
+            | State::AwaitStartTls
+            | State::AwaitTls
+            | State::Encrypted
+            | State::AwaitCapabilities { .. }
+            | State::Over => Failure::UpstreamViolation,
+        };
+        self.rejected(failure, without_tag(line))
+    }
+
+    /// A BYE. After an error challenge it stands for the NO that the upstream did not care to say.
+    fn ended(&self, line: &str) -> Rejected {
+        let failure = match self.state {
+            State::AwaitOutcome { challenge: Some(_), .. } => Failure::UpstreamRefused,
+            State::AwaitGreeting
+            | State::AwaitStartTls
+            | State::AwaitTls
+            | State::Encrypted
+            | State::AwaitCapabilities { .. }
+            | State::AwaitContinuation
+            | State::AwaitOutcome { challenge: None, .. }
+            | State::Over => Failure::UpstreamUnavailable,
+        };
+        self.rejected(failure, without_tag(line))
+    }
+
+    /// Keeps what the upstream said, and what it had against the token behind it; but for our own
+    /// response, which a server may quote: logs must not hold it.
+    fn rejected(&self, failure: Failure, said: &str) -> Rejected {
+        let mut said = said.to_owned();
+        if let State::AwaitOutcome { challenge: Some(challenge), .. } = &self.state {
+            said.push(' ');
+            said.push_str(challenge);
+        }
+        Rejected::new(failure, &self.login.redact(said))
+    }
+}
+
+/// Whether a refusal is about the moment and not about the token: RFC 5530's codes for that, and the
+/// words of Exchange Online (`Request is throttled`, `Server Unavailable. 15`) and Gmail.
+fn is_temporary(text: Text) -> bool {
+    const CODES: [&str; 4] = ["UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG"];
+    const WORDS: [&str; 3] =
+        ["request is throttled", "server unavailable", "too many simultaneous connections"];
+    let words = text.words().to_ascii_lowercase();
+    CODES.iter().any(|code| code.eq_ignore_ascii_case(text.code()))
+        || WORDS.iter().any(|known| words.contains(known))
+}
+
+fn without_tag(line: &str) -> &str {
+    line.split_once(' ').map_or(line, |(_, rest)| rest)
+}
+
+impl UpstreamDialogue for Upstream {
+    fn advance(&mut self, input: &mut BytesMut, out: &mut BytesMut) -> Result<UpstreamStep, Rejected> {
+        if let State::Encrypted = self.state {
+            self.ask(out);
+        }
+        while !matches!(self.state, State::AwaitTls | State::Over) {
+            let end = input.iter().position(|&byte| byte == b'\n').map(|at| at + 1);
+            if end.unwrap_or(input.len()) > LONGEST_LINE {
+                return Err(Rejected::new(Failure::UpstreamViolation, "a line longer than 64 KiB"));
+            }
+            let Some(end) = end else { break };
+            let line = input.split_to(end);
+            if let Some(step) = self.line(&String::from_utf8_lossy(&line), out)? {
+                return Ok(step);
+            }
+        }
+        Ok(UpstreamStep::NeedInput)
+    }
+
+    fn tls_started(&mut self) {
+        self.state = State::Encrypted;
+    }
+
+    fn phase(&self) -> &'static str {
+        match self.state {
+            State::AwaitGreeting => "await-greeting",
+            State::AwaitStartTls => "await-starttls",
+            State::AwaitTls => "await-tls",
+            State::Encrypted => "encrypted",
+            State::AwaitCapabilities { .. } => "await-capabilities",
+            State::AwaitContinuation => "await-continuation",
+            State::AwaitOutcome { .. } => "await-outcome",
+            State::Over => "over",
+        }
+    }
+}

@@ -1,0 +1,485 @@
+//! The IMAP room by its public door: what it answers to whom, however the bytes are split.
+
+mod rooms;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use footbridge::{
+    dialogue::{ClientDialogue as _, Protocol, Violation, Welcome},
+    failure::Failure,
+    imap::Imap,
+    sasl::Credentials,
+};
+use proptest::prelude::*;
+use rooms::{End, Verdict, call, call_split, capabilities, login, offer, offer_starttls, serve, serve_split};
+
+const REFUSED: &str = "NO [AUTHENTICATIONFAILED] username or password is wrong\r\n";
+
+fn ann(password: &[u8]) -> Vec<Credentials> {
+    vec![Credentials::new(b"ann@example.com", password)]
+}
+
+#[test]
+fn a_login_is_understood_however_it_is_written() {
+    let cases: &[(&[u8], &[u8], &str)] = &[
+        // (said, password, written before the verdict)
+        (b"a1 LOGIN ann@example.com secret\r\n", b"secret", ""),
+        (b"a1 login ann@example.com secret\n", b"secret", ""),
+        (b"a1  LOGIN  ann@example.com  secret  \r\n", b"secret", ""),
+        (b"a1 LOGIN \"ann@example.com\" \"correct horse\"\r\n", b"correct horse", ""),
+        (b"a1 LOGIN \"ann@example.com\" \"a\\\"b\\\\c\"\r\n", b"a\"b\\c", ""),
+        (b"a1 LOGIN ann@example.com \"p\\w\"\r\n", b"p\\w", ""),
+        (b"a1 LOGIN ann@example.com \"\"\r\n", b"", ""),
+        (b"a1 LOGIN ann@example.com p%*(){]\\\"\r\n", b"p%*(){]\\\"", ""),
+        (b"a1 LOGIN ann@example.com secret{12}\r\n", b"secret{12}", ""),
+        (b"a1 LOGIN ann@example.com {x}\r\n", b"{x}", ""),
+        (b"a1 LOGIN ann@example.com p\xe4ss\r\n", b"p\xe4ss", ""),
+        (b"a1 LOGIN ann@example.com \"p\xc3\xa4ss\"\r\n", b"p\xc3\xa4ss", ""),
+        (b"a1 LOGIN {15}\r\nann@example.com {6}\r\nsecret\r\n", b"secret", "+ go ahead\r\n+ go ahead\r\n"),
+        (b"a1 LOGIN {15+}\r\nann@example.com {6+}\r\nsecret\r\n", b"secret", ""),
+        (b"a1 LOGIN {15}\r\nann@example.com {6+}\r\nsecret\r\n", b"secret", "+ go ahead\r\n"),
+        (b"a1 LOGIN {15+}\nann@example.com {006}\nsecret\n", b"secret", "+ go ahead\r\n"),
+        (b"a1 LOGIN \"ann@example.com\" {6}\r\nsecret\r\n", b"secret", "+ go ahead\r\n"),
+        (b"a1 LOGIN {15}\r\nann@example.com \"se cret\"\r\n", b"se cret", "+ go ahead\r\n"),
+        (b"a1 LOGIN ann@example.com {0}\r\n\r\n", b"", "+ go ahead\r\n"),
+        (b"a1 LOGIN ann@example.com {10+}\r\nse\r\ncr {3}\r\n", b"se\r\ncr {3}", ""),
+        (b"a1 AUTHENTICATE PLAIN AGFubkBleGFtcGxlLmNvbQBzZWNyZXQ=\r\n", b"secret", ""),
+        (b"a1 authenticate \"plain\" AGFubkBleGFtcGxlLmNvbQBzZWNyZXQ\r\n", b"secret", ""),
+        (b"a1 AUTHENTICATE PLAIN\r\nAGFubkBleGFtcGxlLmNvbQBzZWNyZXQ=\r\n", b"secret", "+ \r\n"),
+        (b"a1 AUTHENTICATE PLAIN \r\nAGFubkBleGFtcGxlLmNvbQBzZWNyZXQ=\n", b"secret", "+ \r\n"),
+        (
+            b"a1 AUTHENTICATE LOGIN\r\nYW5uQGV4YW1wbGUuY29t\r\nc2VjcmV0\r\n",
+            b"secret",
+            "+ VXNlcm5hbWU6\r\n+ UGFzc3dvcmQ6\r\n",
+        ),
+        (b"a1 AUTHENTICATE login YW5uQGV4YW1wbGUuY29t\r\nc2VjcmV0\r\n", b"secret", "+ UGFzc3dvcmQ6\r\n"),
+    ];
+    for (said, password, before) in cases {
+        let transcript = serve_split::<Imap>(&offer(), Verdict::Refuse, said);
+        assert_eq!(transcript.shown, ann(password), "{}", said.escape_ascii());
+        assert_eq!(transcript.out, format!("{before}a1 {REFUSED}"), "{}", said.escape_ascii());
+        assert!(transcript.left.is_empty());
+    }
+}
+
+#[test]
+fn any_tag_that_can_be_answered_is_answered() {
+    for tag in ["1", "A0001", "a+b", "[x]", "%", "{}", "\"t\"", "*1", "tag.with/marks", "LOGIN"] {
+        let transcript = serve_split::<Imap>(&offer(), Verdict::Refuse, format!("{tag} NOOP\r\n").as_bytes());
+        assert_eq!(transcript.out, format!("{tag} OK NOOP completed\r\n"));
+    }
+    for no_tag in ["* NOOP\r\n", "+ NOOP\r\n", "t\u{e4}g NOOP\r\n", "a\tb NOOP\r\n"] {
+        let transcript = serve_split::<Imap>(&offer(), Verdict::Refuse, no_tag.as_bytes());
+        assert_eq!(transcript.out, "* BAD no tag\r\n");
+    }
+}
+
+#[test]
+fn commands_before_login_are_answered() {
+    let secure = offer();
+    let public = offer_starttls();
+    let cases: &[(_, &[u8], &str, Option<End>)] = &[
+        (
+            &secure,
+            b"a CAPABILITY\r\n",
+            "* CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID AUTH=PLAIN AUTH=LOGIN\r\na OK CAPABILITY completed\r\n",
+            None,
+        ),
+        (
+            &public,
+            b"a capability \r\n",
+            "* CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID LOGINDISABLED STARTTLS\r\na OK CAPABILITY completed\r\n",
+            None,
+        ),
+        (&secure, b"a NOOP\r\nb Noop\n", "a OK NOOP completed\r\nb OK NOOP completed\r\n", None),
+        (&secure, b"a ID NIL\r\n", "* ID (\"name\" \"Footbridge\")\r\na OK ID completed\r\n", None),
+        (
+            &secure,
+            b"a ID (\"name\" {4}\r\nm\xfcll)\r\n",
+            "+ go ahead\r\n* ID (\"name\" \"Footbridge\")\r\na OK ID completed\r\n",
+            None,
+        ),
+        (
+            &secure,
+            b"a LOGOUT\r\nb NOOP\r\n",
+            "* BYE logging out\r\na OK LOGOUT completed\r\n",
+            Some(End::Left),
+        ),
+        (&public, b"a STARTTLS\r\nb NOOP\r\n", "a OK begin TLS\r\n", Some(End::StartTls)),
+        (&secure, b"a STARTTLS\r\n", "a BAD STARTTLS is not offered\r\n", None),
+        (&secure, b"\r\n\r\na NOOP\r\n", "a OK NOOP completed\r\n", None),
+        (&secure, b"a SELECT INBOX\r\n", "a BAD log in first\r\n", None),
+        (&secure, b"a APPEND INBOX {5}\r\n", "a BAD log in first\r\n", None),
+        (&secure, b"a APPEND INBOX {5+}\r\nhello\r\n", "a BAD log in first\r\n", None),
+        (&secure, b"a XYZZY\r\n", "a BAD unknown command\r\n", None),
+        (&secure, b"a\r\n", "a BAD unknown command\r\n", None),
+        (&secure, b"a LOGIN ann\r\n", "a BAD LOGIN takes a username and a password\r\n", None),
+        (&secure, b"a LOGIN ann b c\r\n", "a BAD LOGIN takes a username and a password\r\n", None),
+        (&secure, b"a LOGIN ann \"b\r\n", "a BAD LOGIN takes a username and a password\r\n", None),
+        (&secure, b"a LOGIN ann \"b\"c\r\n", "a BAD LOGIN takes a username and a password\r\n", None),
+        (&secure, b"a LOGIN ann {1+}\r\nbc\r\n", "a BAD LOGIN takes a username and a password\r\n", None),
+        (&secure, b"a AUTHENTICATE\r\n", "a BAD AUTHENTICATE takes a mechanism\r\n", None),
+        (
+            &secure,
+            b"a AUTHENTICATE XOAUTH2 dXNlcg==\r\n",
+            "a NO [CANNOT] this mechanism is not offered\r\n",
+            None,
+        ),
+        (&secure, b"a AUTHENTICATE PLAIN\r\n*\r\n", "+ \r\na BAD authentication cancelled\r\n", None),
+        (
+            &secure,
+            b"a AUTHENTICATE LOGIN\r\nYW5u\r\n*\r\n",
+            "+ VXNlcm5hbWU6\r\n+ UGFzc3dvcmQ6\r\na BAD authentication cancelled\r\n",
+            None,
+        ),
+        (&secure, b"a AUTHENTICATE PLAIN =\r\n", "a BAD the response cannot be decoded\r\n", None),
+        (
+            &secure,
+            b"a AUTHENTICATE PLAIN\r\n???\r\nb NOOP\r\n",
+            "+ \r\na BAD the response cannot be decoded\r\nb OK NOOP completed\r\n",
+            None,
+        ),
+    ];
+    for (offer, said, out, end) in cases {
+        let transcript = serve_split::<Imap>(offer, Verdict::Refuse, said);
+        assert_eq!((transcript.out.as_str(), transcript.end), (*out, *end), "{}", said.escape_ascii());
+        assert!(transcript.shown.is_empty());
+    }
+}
+
+#[test]
+fn a_password_is_not_asked_for_on_a_public_line() {
+    for said in ["a LOGIN {3}\r\n", "a LOGIN ann pw\r\n", "a AUTHENTICATE PLAIN\r\n"] {
+        let transcript = serve_split::<Imap>(&offer_starttls(), Verdict::Refuse, said.as_bytes());
+        assert_eq!(transcript.out, "a NO [PRIVACYREQUIRED] no login without TLS\r\n");
+        assert!(transcript.shown.is_empty());
+    }
+}
+
+#[test]
+fn after_a_refusal_the_client_may_try_again() {
+    let said = b"a LOGIN ann@example.com x\r\nb LOGIN ann@example.com secret\r\n";
+    let transcript = serve_split::<Imap>(&offer(), Verdict::Refuse, said);
+    assert_eq!(transcript.shown, [ann(b"x"), ann(b"secret")].concat());
+    assert_eq!(transcript.out, format!("a {REFUSED}b {REFUSED}"));
+}
+
+#[test]
+fn commands_pipelined_behind_the_login_stay_where_they_are() {
+    let said = b"a LOGIN ann@example.com {6+}\r\nsecret\r\nb SELECT INBOX\r\nc IDLE\r\n";
+    let transcript = serve_split::<Imap>(&offer(), Verdict::Accept, said);
+    assert_eq!(transcript.end, Some(End::Accepted));
+    assert_eq!(transcript.out, "a OK logged in\r\n");
+    assert_eq!(transcript.left, b"b SELECT INBOX\r\nc IDLE\r\n");
+}
+
+#[test]
+fn ceilings_are_kept() {
+    let long =
+        |head: &str, len: usize| [head.as_bytes(), &b"x".repeat(len - head.len() - 2), b"\r\n"].concat();
+    let cases: &[(Vec<u8>, &str, Option<End>)] = &[
+        (long("a XYZZY ", 200), "a BAD unknown command\r\n", None),
+        (long("a XYZZY ", 201), "", Some(End::Violated(Violation::LineTooLong(200)))),
+        (b"x".repeat(500), "", Some(End::Violated(Violation::LineTooLong(200)))),
+        (
+            b"a AUTHENTICATE PLAIN\r\n".iter().copied().chain(b"x".repeat(201)).collect(),
+            "+ \r\n",
+            Some(End::Violated(Violation::LineTooLong(200))),
+        ),
+        (
+            b"a LOGIN {41}\r\nb NOOP\r\n".to_vec(),
+            "a BAD [TOOBIG] literal too long\r\nb OK NOOP completed\r\n",
+            None,
+        ),
+        (b"a LOGIN {99999999999999999999999999}\r\n".to_vec(), "a BAD [TOOBIG] literal too long\r\n", None),
+        (b"a LOGIN {41+}\r\n".to_vec(), "", Some(End::Violated(Violation::LiteralTooLong(40)))),
+        (
+            b"a XYZZY {99999999999999999999999999+}\r\n".to_vec(),
+            "",
+            Some(End::Violated(Violation::LiteralTooLong(40))),
+        ),
+        (
+            b"a ID {1+}\r\nx {40+}\r\n"
+                .iter()
+                .copied()
+                .chain(b"x".repeat(40))
+                .chain(*b" {40+}\r\n")
+                .collect(),
+            "",
+            Some(End::Violated(Violation::LiteralTooLong(40))),
+        ),
+        (
+            b"a X\r\na X\r\na X\r\n\r\na NOOP\r\na X\r\na X\r\n".to_vec(),
+            "a BAD unknown command\r\na BAD unknown command\r\na BAD unknown command\r\na OK NOOP completed\r\na BAD unknown command\r\n",
+            Some(End::Violated(Violation::TooManyErrors(4))),
+        ),
+    ];
+    for (said, out, end) in cases {
+        let transcript = serve_split::<Imap>(&offer(), Verdict::Refuse, said);
+        assert_eq!((transcript.out.as_str(), transcript.end), (*out, *end), "{}", said.escape_ascii());
+    }
+}
+
+#[test]
+fn strangers_are_recognised_by_their_first_bytes() {
+    let cases: &[(&[u8], &str)] = &[
+        (b"\x16\x03", "TLS"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "TLS"),
+        (b"GET / HTTP/1.1\r\n", "HTTP"),
+        (b"PRI * HTTP/2.0\r\n", "HTTP"),
+    ];
+    for (said, name) in cases {
+        let transcript = serve_split::<Imap>(&offer(), Verdict::Refuse, said);
+        assert_eq!(transcript.end, Some(End::Violated(Violation::WrongProtocol(name))));
+        assert_eq!(transcript.out, "");
+    }
+    let transcript = serve_split::<Imap>(&offer(), Verdict::Refuse, b"GET NOOP\r\n");
+    assert_eq!(transcript.out, "GET OK NOOP completed\r\n");
+}
+
+#[test]
+fn the_greeting_tells_what_is_offered() {
+    let greeting = |offer| {
+        let mut out = bytes::BytesMut::new();
+        Imap::client(offer, rooms::CEILINGS).greet(&mut out);
+        String::from_utf8(out.to_vec()).unwrap()
+    };
+    assert_eq!(
+        greeting(offer()),
+        "* OK [CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID AUTH=PLAIN AUTH=LOGIN] Footbridge ready\r\n"
+    );
+    assert_eq!(
+        greeting(offer_starttls()),
+        "* OK [CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID LOGINDISABLED STARTTLS] Footbridge ready\r\n"
+    );
+}
+
+/// Exchange Online's greeting, which tells no capabilities.
+const GREETING: &str = "* OK The Microsoft Exchange IMAP4 service is ready. [TQBO]\r\n";
+const CAPABILITY: &str =
+    "* CAPABILITY IMAP4 IMAP4rev1 AUTH=PLAIN AUTH=XOAUTH2 SASL-IR UIDPLUS\r\nF1 OK CAPABILITY completed.\r\n";
+
+fn exchange_online(outcome: &str) -> rooms::UpstreamTranscript {
+    call_split::<Imap>(&login(), format!("{GREETING}{CAPABILITY}{outcome}").as_bytes())
+}
+
+fn said(outcome: &str) -> (Failure, String) {
+    let (_, end, _) = exchange_online(outcome);
+    let rejected = end.expect("an end").expect_err("a refusal");
+    (rejected.failure, rejected.said)
+}
+
+#[test]
+fn exchange_online_lets_us_in() {
+    let (out, end, left) = exchange_online("F2 OK AUTHENTICATE completed.\r\n* 1 EXISTS\r\n");
+    assert_eq!(out, "F1 CAPABILITY\r\nF2 AUTHENTICATE XOAUTH2 dXNlcg==\r\n");
+    assert_eq!(end, Some(Ok(Welcome { text: "AUTHENTICATE completed.".to_owned(), capabilities: None })));
+    assert_eq!(left, b"* 1 EXISTS\r\n");
+}
+
+#[test]
+fn a_greeting_that_tells_capabilities_is_believed() {
+    let said =
+        b"* OK [CAPABILITY IMAP4rev1 sasl-ir] ready\r\nF1 OK [CAPABILITY IMAP4rev1 MOVE] Logged in\r\n";
+    let (out, end, _) = call_split::<Imap>(&login(), said);
+    assert_eq!(out, "F1 AUTHENTICATE XOAUTH2 dXNlcg==\r\n");
+    let capabilities = Some(capabilities(&["IMAP4rev1", "MOVE"]));
+    assert_eq!(end, Some(Ok(Welcome { text: "Logged in".to_owned(), capabilities })));
+}
+
+#[test]
+fn capabilities_told_before_the_login_are_not_those_of_the_mailbox() {
+    let told = "* CAPABILITY IMAP4rev1 IDLE\r\nF2 OK ann authenticated (Success)\r\n";
+    let (_, end, _) = exchange_online(told);
+    let welcome = end.expect("an end").expect("a welcome");
+    assert_eq!(welcome.capabilities, Some(capabilities(&["IMAP4rev1", "IDLE"])));
+    let (_, end, _) = exchange_online("* OK hello\r\n* 3 EXISTS\r\nF2 OK done\r\n");
+    assert_eq!(end.expect("an end").expect("a welcome").capabilities, None);
+}
+
+#[test]
+fn without_sasl_ir_the_response_waits_for_its_continuation() {
+    for plus in ["+\r\n", "+ \r\n", "+ go ahead\r\n", "+\n"] {
+        let said = format!("* OK [CAPABILITY IMAP4rev1] ready\r\n{plus}F1 OK done\r\n");
+        let (out, end, _) = call_split::<Imap>(&login(), said.as_bytes());
+        assert_eq!(out, "F1 AUTHENTICATE XOAUTH2\r\ndXNlcg==\r\n");
+        assert!(matches!(end, Some(Ok(_))));
+    }
+}
+
+#[test]
+fn starttls_comes_first_and_what_was_told_in_clear_is_asked_again() {
+    let login = footbridge::dialogue::UpstreamLogin { starttls: true, ..login() };
+    let pieces: [&[u8]; 4] = [
+        b"* OK [CAPABILITY IMAP4rev1 SASL-IR STARTTLS] ready\r\n",
+        b"F1 OK begin\r\n",
+        b"* CAPABILITY IMAP4rev1 AUTH=XOAUTH2\r\nF2 OK\r\n",
+        b"+ \r\nF3 OK done\r\n",
+    ];
+    let (out, end, _) = call::<Imap>(&login, &pieces);
+    assert_eq!(out, "F1 STARTTLS\r\n<TLS>F2 CAPABILITY\r\nF3 AUTHENTICATE XOAUTH2\r\ndXNlcg==\r\n");
+    assert!(matches!(end, Some(Ok(_))));
+    let (out, end, _) = call::<Imap>(&login, &[b"* OK ready\r\n", b"F1 BAD unknown command\r\n"]);
+    assert_eq!(out, "F1 STARTTLS\r\n");
+    assert_eq!(end.expect("an end").expect_err("a refusal").failure, Failure::UpstreamViolation);
+}
+
+#[test]
+fn an_error_challenge_is_acknowledged_and_kept() {
+    let challenge = BASE64_STANDARD.encode(r#"{"status":"401","scope":"mail"}"#);
+    let (out, end, _) = exchange_online(&format!("+ {challenge}\r\nF2 NO AUTHENTICATE failed.\r\n"));
+    assert!(out.ends_with("dXNlcg==\r\n\r\n"), "{out}");
+    let rejected = end.expect("an end").expect_err("a refusal");
+    assert_eq!(rejected.failure, Failure::UpstreamRefused);
+    assert_eq!(rejected.said, r#"NO AUTHENTICATE failed. {"status":"401","scope":"mail"}"#);
+    let (failure, _) = said(&format!("+ {challenge}\r\n* BYE\r\n"));
+    assert_eq!(failure, Failure::UpstreamRefused);
+    let (failure, _) = said(&format!("+ {challenge}\r\n+ {challenge}\r\n"));
+    assert_eq!(failure, Failure::UpstreamViolation);
+}
+
+#[test]
+fn refusals_are_told_from_troubles() {
+    use Failure::{UpstreamRefused, UpstreamUnavailable, UpstreamViolation};
+    let cases = [
+        ("F2 NO AUTHENTICATE failed.\r\n", UpstreamRefused),
+        ("F2 BAD User is authenticated but not connected.\r\n", UpstreamRefused),
+        ("F2 NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)\r\n", UpstreamRefused),
+        ("F2 BAD Request is throttled. Suggested Backoff Time: 5000 milliseconds\r\n", UpstreamUnavailable),
+        ("F2 NO [UNAVAILABLE] Temporary authentication failure.\r\n", UpstreamUnavailable),
+        ("F2 NO [INUSE] Account is in use\r\n", UpstreamUnavailable),
+        ("F2 NO [ALERT] Too many simultaneous connections. (Failure)\r\n", UpstreamUnavailable),
+        ("F2 NO Server Unavailable. 15\r\n", UpstreamUnavailable),
+        ("* BYE Connection is closed. 13\r\n", UpstreamUnavailable),
+        ("F9 OK done\r\n", UpstreamViolation),
+        ("220 smtp.example.com\r\n", UpstreamViolation),
+    ];
+    for (outcome, failure) in cases {
+        let line = outcome.trim_end();
+        let words = if failure == UpstreamViolation { line } else { line.split_once(' ').unwrap().1 };
+        assert_eq!(said(outcome), (failure, words.to_owned()));
+    }
+}
+
+#[test]
+fn a_greeting_that_is_none_ends_the_dialogue() {
+    let cases: &[(&[u8], Failure)] = &[
+        (b"* BYE too busy\r\n", Failure::UpstreamUnavailable),
+        (b"* PREAUTH welcome\r\n", Failure::UpstreamViolation),
+        (b"220 smtp.example.com ESMTP\r\n", Failure::UpstreamViolation),
+        (b"\x15\x03\x03\x00\x02\x02\x28\n", Failure::UpstreamViolation),
+        (b"\r\n", Failure::UpstreamViolation),
+    ];
+    for (greeting, failure) in cases {
+        let (out, end, _) = call_split::<Imap>(&login(), greeting);
+        assert_eq!(out, "");
+        assert_eq!(end.expect("an end").expect_err("a refusal").failure, *failure);
+    }
+    let endless = b"* OK ".repeat(20_000);
+    let (_, end, _) = call::<Imap>(&login(), &[&endless]);
+    assert_eq!(end.expect("an end").expect_err("a refusal").failure, Failure::UpstreamViolation);
+}
+
+#[test]
+fn an_upstream_that_repeats_the_response_does_not_bring_it_into_the_log() {
+    let (failure, said) = said("F2 NO cannot AUTHENTICATE XOAUTH2 dXNlcg==\r\n");
+    assert_eq!(
+        (failure, said.as_str()),
+        (Failure::UpstreamRefused, "NO cannot AUTHENTICATE XOAUTH2 [our response]")
+    );
+}
+
+/// Writes a string in one of the ways that RFC 3501 has for it.
+fn written(string: &[u8], way: u8) -> Vec<u8> {
+    let len = string.len();
+    match way {
+        0 => [b"\"", &*string.escape_quoted(), b"\""].concat(),
+        1 => [format!("{{{len}}}\r\n").as_bytes(), string].concat(),
+        _ => [format!("{{{len}+}}\r\n").as_bytes(), string].concat(),
+    }
+}
+
+trait EscapeQuoted {
+    fn escape_quoted(&self) -> Vec<u8>;
+}
+
+impl EscapeQuoted for [u8] {
+    fn escape_quoted(&self) -> Vec<u8> {
+        self.iter()
+            .flat_map(|&byte| if b"\"\\".contains(&byte) { vec![b'\\', byte] } else { vec![byte] })
+            .collect()
+    }
+}
+
+/// Bytes that a client might send, with the turns of the grammar more often than chance would have it.
+fn chatter() -> impl Strategy<Value = Vec<u8>> {
+    let word = prop_oneof![
+        Just(b"a1 ".to_vec()),
+        Just(b"LOGIN ".to_vec()),
+        Just(b"AUTHENTICATE ".to_vec()),
+        Just(b"PLAIN".to_vec()),
+        Just(b"ID ".to_vec()),
+        Just(b"ann ".to_vec()),
+        Just(b"{3}\r\n".to_vec()),
+        Just(b"{2+}\r\n".to_vec()),
+        Just(b"{77}\r\n".to_vec()),
+        Just(b"\"".to_vec()),
+        Just(b"\\".to_vec()),
+        Just(b"\r\n".to_vec()),
+        Just(b"\n".to_vec()),
+        Just(b"*\r\n".to_vec()),
+        Just(b"AGEAYg==".to_vec()),
+        Just(b"NOOP\r\n".to_vec()),
+        proptest::collection::vec(any::<u8>(), 0..8),
+    ];
+    proptest::collection::vec(word, 0..40).prop_map(|words| words.concat())
+}
+
+/// Bytes that an upstream might send.
+fn replies() -> impl Strategy<Value = Vec<u8>> {
+    let word = prop_oneof![
+        Just(b"* OK ".to_vec()),
+        Just(b"[CAPABILITY SASL-IR] ".to_vec()),
+        Just(b"F1 OK ".to_vec()),
+        Just(b"F2 NO ".to_vec()),
+        Just(b"+ ".to_vec()),
+        Just(b"\r\n".to_vec()),
+        Just(b"* CAPABILITY ".to_vec()),
+        Just(b"* BYE ".to_vec()),
+        Just(b"e30=\r\n".to_vec()),
+        Just(b"* OK ready\r\n".to_vec()),
+        proptest::collection::vec(any::<u8>(), 0..8),
+    ];
+    proptest::collection::vec(word, 0..20).prop_map(|words| words.concat())
+}
+
+fn pieces(said: &[u8], size: usize) -> Vec<&[u8]> {
+    said.chunks(size).collect()
+}
+
+proptest! {
+    #[test]
+    fn any_login_is_read_back(
+        username in "[^\"\\\\\r\n\0]{0,8}", password in proptest::collection::vec(any::<u8>(), 0..20),
+        ways in (0..3_u8, 0..3_u8),
+    ) {
+        let quotable = !password.iter().any(|byte| b"\r\n".contains(byte));
+        let way = if quotable { ways.1 } else { ways.1.max(1) };
+        let said = [b"a1 LOGIN ", &*written(username.as_bytes(), ways.0), b" ", &*written(&password, way), b"\r\n"];
+        let transcript = serve::<Imap>(&offer(), Verdict::Refuse, &said);
+        prop_assert_eq!(transcript.shown, vec![Credentials::new(username.as_bytes(), password)]);
+    }
+
+    #[test]
+    fn whatever_a_client_says_it_is_answered_the_same_however_it_is_split(said in chatter(), size in 1..40_usize) {
+        let whole = serve::<Imap>(&offer(), Verdict::Refuse, &[&said]);
+        prop_assert!(whole.out.len() <= 100 + 100 * said.len());
+        prop_assert_eq!(serve::<Imap>(&offer(), Verdict::Refuse, &pieces(&said, size)), whole);
+    }
+
+    #[test]
+    fn whatever_an_upstream_says_it_is_understood_the_same_however_it_is_split(said in replies(), size in 1..40_usize) {
+        let whole = call::<Imap>(&login(), &[&said]);
+        prop_assert!(whole.0.len() <= 200);
+        prop_assert_eq!(call::<Imap>(&login(), &pieces(&said, size)), whole);
+    }
+}
