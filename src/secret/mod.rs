@@ -12,7 +12,7 @@ use std::fmt;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-pub use source::{Source, SourceError};
+pub use source::{Environment, Source, SourceError};
 
 /// A password, token or key: bytes that are wiped after use and never printed.
 ///
@@ -47,6 +47,14 @@ impl Secret {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// Whether the secret is written as a GUID is. Entra's secrets never are; their ids, which stand
+    /// in the column beside them and are often copied instead, always are.
+    #[must_use]
+    pub fn has_form_of_guid(&self) -> bool {
+        let groups = self.0.split(|&byte| byte == b'-');
+        groups.clone().map(<[u8]>::len).eq([8, 4, 4, 4, 12]) && groups.flatten().all(u8::is_ascii_hexdigit)
+    }
 }
 
 /// Compares in time that depends on the lengths alone.
@@ -72,6 +80,19 @@ mod tests {
     fn a_secret_never_prints_its_bytes() {
         let secret = Secret::new("correct horse");
         assert_eq!(format!("{secret:?} {:#?}", Some(&secret)).matches("horse").count(), 0);
+    }
+
+    #[test]
+    fn a_guid_is_recognised() {
+        for (secret, expected) in [
+            ("22222222-3333-4444-5555-66666666abCD", true),
+            ("22222222-3333-4444-5555-66666666abC", false),
+            ("22222222-3333-4444-5555-66666666abCX", false),
+            ("abc8Q~22222222-3333-4444-5555", false),
+            ("", false),
+        ] {
+            assert_eq!(Secret::new(secret).has_form_of_guid(), expected, "{secret}");
+        }
     }
 
     #[test]

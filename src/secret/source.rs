@@ -4,7 +4,9 @@
 //! restart. One trailing line end is stripped, because editors and `echo` add one.
 
 use std::{
-    env, fs, io,
+    env,
+    ffi::OsString,
+    fs, io,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -19,6 +21,9 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The largest secret that is read, in bytes. PEM chains stay below it by a factor of ten.
 const LARGEST: u64 = 256 * 1024;
+
+/// Looks up an environment variable: [`std::env::var_os`], or a table in a test.
+pub type Environment<'e> = dyn Fn(&str) -> Option<OsString> + 'e;
 
 /// One place that a secret is read from, as `{ env = "…" }` and its siblings in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,32 +76,38 @@ impl Source {
     pub async fn read(&self) -> Result<Secret, SourceError> {
         match self {
             Self::Command(command) => self.finish(run(command).await?),
-            Self::Env(_) | Self::File(_) | Self::Credential(_) => self.read_without_commands(),
+            Self::Env(_) | Self::File(_) | Self::Credential(_) => {
+                self.read_without_commands(&|name| env::var_os(name))
+            }
         }
     }
 
     /// Reads the secret unless the source is a command, which is only checked for having a program.
+    /// Returns `None` for a command.
     ///
     /// `footbridge check` validates with this: it reads files and environment and runs nothing.
     ///
     /// # Errors
     /// As [`Source::read`].
-    pub fn probe(&self) -> Result<(), SourceError> {
+    pub fn probe(&self, environment: &Environment<'_>) -> Result<Option<Secret>, SourceError> {
         match self {
-            Self::Command(command) if command.first().is_some_and(|program| !program.is_empty()) => Ok(()),
+            Self::Command(command) if command.first().is_some_and(|program| !program.is_empty()) => Ok(None),
             Self::Command(_) => Err(SourceError::Empty("command".to_owned())),
-            Self::Env(_) | Self::File(_) | Self::Credential(_) => self.read_without_commands().map(drop),
+            Self::Env(_) | Self::File(_) | Self::Credential(_) => {
+                self.read_without_commands(environment).map(Some)
+            }
         }
     }
 
-    fn read_without_commands(&self) -> Result<Secret, SourceError> {
+    fn read_without_commands(&self, environment: &Environment<'_>) -> Result<Secret, SourceError> {
         let bytes = match self {
-            Self::Env(name) => {
-                env::var(name).map_err(|_| SourceError::NoVariable(name.clone()))?.into_bytes()
-            }
+            Self::Env(name) => environment(name)
+                .and_then(|value| value.into_string().ok())
+                .ok_or_else(|| SourceError::NoVariable(name.clone()))?
+                .into_bytes(),
             Self::File(path) => read_file(path)?,
             Self::Credential(name) => {
-                let folder = env::var_os("CREDENTIALS_DIRECTORY")
+                let folder = environment("CREDENTIALS_DIRECTORY")
                     .ok_or_else(|| SourceError::NoCredentials(name.clone()))?;
                 read_file(&Path::new(&folder).join(name))?
             }
@@ -209,7 +220,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let trace = folder.path().join("trace");
         let touch = Source::Command(vec!["touch".to_owned(), trace.display().to_string()]);
-        touch.probe().unwrap();
+        assert_eq!(touch.probe(&|_| None).unwrap(), None);
         assert!(!trace.exists());
     }
 }
