@@ -3,6 +3,25 @@
 //! [`load`] reads `footbridge.toml` and the mappings file, reports *every* mistake with file, line,
 //! column, the offending text and a cure, and builds the settings of every room. After it nothing
 //! checks the configuration again.
+//!
+//! [`schema`] has every key as data; the other files have one table each: `listener` has
+//! `[[listener]]`, `app` has `[app.NAME]`. They read through [`reader`], which answers `None` after it
+//! has noted a mistake in the [`file`], so that reading goes on and finds the next one.
+
+mod account;
+mod app;
+mod file;
+mod hide;
+mod limits;
+mod listener;
+mod load;
+mod mappings;
+mod mistake;
+mod preset;
+mod provider;
+mod reader;
+mod schema;
+mod secret;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -14,6 +33,9 @@ use crate::{
     policy::{throttle::Limits, timing::Timing},
     sasl::Mechanism,
 };
+
+pub use load::{Loaded, load, load_with};
+pub use mistake::{Mistake, Mistakes, Severity};
 
 /// What the configuration means.
 #[derive(Debug)]
@@ -68,3 +90,6 @@ impl Provider {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! The rules for single keys of an `[[account]]`.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::{
+    listener::protocol_kind,
+    mistake::quoted,
+    reader::{Item, Table},
+};
+use crate::{
+    account::{Grant, InvalidHash, LoginPattern, StoredPassword, normalise},
+    ids::ProtocolKind,
+};
+
+/// A login as it is written and as it is compared.
+pub(super) struct Login<'t> {
+    pub(super) written: &'t str,
+    pub(super) pattern: LoginPattern,
+}
+
+impl Login<'_> {
+    /// Whether a login as typed, lower-cased, is this one.
+    fn matches(&self, typed: &str) -> bool {
+        match &self.pattern {
+            LoginPattern::Exact(login) => login == typed,
+            LoginPattern::AnyAt(domain) => typed.rsplit_once('@').is_some_and(|(_, other)| other == domain),
+        }
+    }
+
+    fn is_wildcard(&self) -> bool {
+        matches!(self.pattern, LoginPattern::AnyAt(_))
+    }
+}
+
+/// Which mailbox the account opens, or which ones a wildcard may: one of the two is empty.
+#[expect(clippy::option_option, reason = "a key may be missing, or have a mistake")]
+pub(super) fn opened(
+    table: &Table<'_>,
+    logins: &[Login<'_>],
+    mailbox: Option<Option<String>>,
+    mailboxes: Option<Option<Vec<String>>>,
+) -> Option<(Option<String>, Vec<String>)> {
+    let wildcard = logins.iter().any(Login::is_wildcard);
+    match (mailbox, mailboxes) {
+        (Some(_), Some(_)) => {
+            table.wrong("an account has either mailbox or mailboxes", "take out one of the two");
+            None
+        }
+        (Some(mailbox), None) => Some((Some(mailbox?), Vec::new())),
+        (None, Some(_)) if !wildcard => {
+            table.wrong("mailboxes is for accounts with a wildcard login", "write mailbox = \"…\"");
+            None
+        }
+        (None, Some(mailboxes)) => {
+            let mailboxes = mailboxes?;
+            check_reach(table, logins, &mailboxes);
+            Some((None, mailboxes))
+        }
+        (None, None) if wildcard && table.lacks("mailbox") && table.lacks("mailboxes") => {
+            table.wrong(
+                "a wildcard login would open every mailbox that the app may open",
+                "add mailbox = \"…\", or mailboxes = [\"…\"] with those that it may open",
+            );
+            None
+        }
+        (None, None) => {
+            let is_address = |login: &&Login<'_>| login.written.contains('@') && !login.is_wildcard();
+            let address = logins.iter().find(is_address);
+            if address.is_none() && table.lacks("mailbox") {
+                table.missing(
+                    "[[account]] has no mailbox, and its login is no address",
+                    "add mailbox = \"…\"",
+                );
+            }
+            Some((Some(address?.written.to_owned()), Vec::new()))
+        }
+    }
+}
+
+/// Notes logins and mailboxes that do not meet.
+fn check_reach(table: &Table<'_>, logins: &[Login<'_>], mailboxes: &[String]) {
+    for mailbox in mailboxes {
+        if !logins.iter().any(|login| login.matches(mailbox)) {
+            let cause = format!("no login of the account matches the mailbox {}", quoted(mailbox));
+            table.doubtful(cause, "add the login that opens it, or take the mailbox out");
+        }
+    }
+    for login in logins.iter().filter(|login| !mailboxes.iter().any(|mailbox| login.matches(mailbox))) {
+        let cause = format!("login {} opens none of the mailboxes", quoted(login.written));
+        table.wrong(cause, "add the mailbox that it opens, or give it an account of its own");
+    }
+}
+
+pub(super) fn grant(item: &Item<'_>) -> Option<Grant> {
+    let later = ["authorization_code", "device_code", "password", "service_account"];
+    item.word(&["client_credentials"], &later).map(|_| Grant::ClientCredentials)
+}
+
+pub(super) fn stored_password(item: &Item<'_>) -> Option<StoredPassword> {
+    let hash = StoredPassword::parse(item.string()?);
+    let cure = match &hash {
+        Ok(_) => "",
+        Err(InvalidHash::NotPhc) => {
+            "write what footbridge hash-password prints, or { env = \"…\" } or { file = \"…\" } for a plain one kept elsewhere"
+        }
+        Err(InvalidHash::OtherScheme(_) | InvalidHash::TooExpensive(_)) => {
+            "write what footbridge hash-password prints"
+        }
+    };
+    hash.map_err(|error| item.wrong(format!("the password is no usable hash: {error}"), cure)).ok()
+}
+
+/// What may be shown to an upstream as a user.
+pub(super) fn address(item: &Item<'_>, written: String) -> Option<String> {
+    if written.is_empty()
+        || written.contains(|char: char| char.is_control() || char.is_whitespace() || "*{}".contains(char))
+    {
+        item.wrong(
+            format!("{} is no mailbox", quoted(&written)),
+            "write its address: \"scanner@contoso.com\"",
+        );
+        return None;
+    }
+    Some(written)
+}
+
+pub(super) fn mailboxes(item: &Item<'_>) -> Option<Vec<String>> {
+    let mailboxes: Vec<_> =
+        item.list()?.iter().map(|item| address(item, normalise(item.string()?))).collect();
+    mailboxes.into_iter().collect()
+}
+
+pub(super) fn protocols<'t>(item: &Item<'t>) -> Option<Vec<(Item<'t>, ProtocolKind)>> {
+    let with_kind = |item: Item<'t>| protocol_kind(&item).map(|kind| (item, kind));
+    let protocols: Vec<_> = item.list()?.into_iter().map(with_kind).collect();
+    protocols.into_iter().collect()
+}
+
+pub(super) fn networks(item: &Item<'_>) -> Option<Vec<IpNet>> {
+    let networks: Vec<_> = item.list()?.iter().map(network).collect();
+    networks.into_iter().collect()
+}
+
+fn network(item: &Item<'_>) -> Option<IpNet> {
+    let written = item.string()?;
+    let network = written.parse::<IpNet>().ok().or_else(|| Some(written.parse::<IpAddr>().ok()?.into()));
+    let Some(network) = network else {
+        item.wrong(
+            format!("{} is no network", quoted(written)),
+            "write \"10.0.0.0/8\", \"fd00::/8\" or an address",
+        );
+        return None;
+    };
+    if network != network.trunc() {
+        let cause = format!("{} names a host and a network at once", quoted(written));
+        item.wrong(
+            cause,
+            format!("write \"{}\" for the network, or \"{}\" for the host", network.trunc(), network.addr()),
+        );
+        return None;
+    }
+    if network.addr() != network.addr().to_canonical() {
+        let cause =
+            format!("{} never matches: such clients are known by their IPv4 address", quoted(written));
+        item.wrong(cause, format!("write \"{}\"", network.addr().to_canonical()));
+        return None;
+    }
+    Some(network)
+}

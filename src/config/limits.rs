@@ -1,0 +1,53 @@
+//! `[limits]`: how long and how much.
+
+use std::{ops::Range, time::Duration};
+
+use super::{reader::Table, schema};
+use crate::policy::{throttle::Limits, timing::Timing};
+
+/// Shorter than this no network answers.
+const SHORTEST: Duration = Duration::from_millis(100);
+
+/// Who keeps a connection that is idle for longer has no limit at all.
+const LONGEST: Duration = Duration::from_hours(7 * 24);
+
+/// For the timeouts before a login: a stranger holds a connection for that long.
+const TIMEOUTS: Range<Duration> = SHORTEST..Duration::from_hours(1);
+
+/// RFC 5321 §4.5.3.1.4 wants 512 octets for a command line; beyond the upper bound strangers could
+/// fill the memory.
+const LINE: Range<u64> = 512..1024 * 1024;
+
+/// Passwords of 64 bytes are usual; the upper bound is as that of a line.
+const LITERAL: Range<u64> = 64..1024 * 1024;
+
+/// From one short line up to what a thousand strangers may take of a large machine.
+const BEFORE_LOGIN: Range<u64> = 512..16 * 1024 * 1024;
+
+/// Reads `[limits]`; what is not there has its default.
+pub(super) fn read(top: &Table<'_>) -> (Limits, Timing) {
+    let (mut limits, mut timing) = (Limits::default(), Timing::default());
+    let Some(table) = top.get("limits").and_then(|item| item.table(&schema::LIMITS)) else {
+        return (limits, timing);
+    };
+    for (key, bounds, value) in [
+        ("login_timeout", TIMEOUTS, &mut timing.login_timeout),
+        ("connect_timeout", TIMEOUTS, &mut timing.connect_timeout),
+        ("idle_timeout", SHORTEST..LONGEST, &mut timing.idle_timeout),
+        ("drain_grace", Duration::ZERO..Duration::from_hours(1), &mut timing.drain_grace),
+    ] {
+        if let Some(duration) = table.get(key).and_then(|item| item.duration(bounds)) {
+            *value = duration;
+        }
+    }
+    for (key, bounds, value) in [
+        ("line", LINE, &mut limits.line),
+        ("literal", LITERAL, &mut limits.literal),
+        ("before_login_bytes", BEFORE_LOGIN, &mut limits.before_login_bytes),
+    ] {
+        if let Some(size) = table.get(key).and_then(|item| item.size(bounds)) {
+            *value = size;
+        }
+    }
+    (limits, timing)
+}

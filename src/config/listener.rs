@@ -1,0 +1,156 @@
+//! `[[listener]]`: where clients connect.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use super::{
+    Listener,
+    mistake::quoted,
+    reader::{Item, Table},
+    schema,
+};
+use crate::ids::ProtocolKind;
+
+/// Reads every `[[listener]]`, of which there must be one.
+pub(super) fn read_all(top: &Table<'_>) -> Vec<Listener> {
+    let mut taken = HashMap::new();
+    let listeners =
+        top.each("listener", &schema::LISTENER).filter_map(|table| read(&table, &mut taken)).collect();
+    if top.lacks("listener") {
+        top.missing(
+            "there is no [[listener]], so nothing can connect",
+            "add [[listener]] with protocol = \"imap\" and bind = \"127.0.0.1:1143\"",
+        );
+    }
+    listeners
+}
+
+fn read<'t>(table: &Table<'t>, taken: &mut HashMap<(Host<'t>, u16), usize>) -> Option<Listener> {
+    let protocol = table.need("protocol", "add protocol = \"imap\" or protocol = \"smtp\"");
+    let protocol = protocol.and_then(|item| protocol_kind(&item));
+    let bind = table.need("bind", "add bind = \"127.0.0.1:1143\", with a port of your choice");
+    let address = bind.as_ref().and_then(address);
+    let allowed = table.get("allow_plaintext").and_then(|item| item.boolean());
+    let tls = table.get("tls").map(|item| item.word(&["none"], &["starttls", "implicit"]));
+    if let (Some(bind), Some((host, port))) = (&bind, &address) {
+        refuse_second(bind, *host, *port, taken);
+        // Where another kind of TLS was asked for, or something that is none, that is the mistake.
+        if !matches!(tls, Some(None)) && !host.is_loopback() && allowed != Some(true) {
+            bind.wrong(
+                format!(
+                    "passwords would cross the network in clear: {} is not loopback and tls is \"none\"",
+                    bind.string()?
+                ),
+                "bind to 127.0.0.1 or [::1], or accept it with allow_plaintext = true",
+            );
+        }
+    }
+    address?;
+    Some(Listener { protocol: protocol?, bind: bind?.string()?.to_owned() })
+}
+
+/// The protocol that a word names.
+pub(super) fn protocol_kind(item: &Item<'_>) -> Option<ProtocolKind> {
+    let word = item.word(&ProtocolKind::ALL.map(ProtocolKind::name), &["pop3"])?;
+    ProtocolKind::ALL.into_iter().find(|kind| kind.name() == word)
+}
+
+fn refuse_second<'t>(
+    bind: &Item<'t>,
+    host: Host<'t>,
+    port: u16,
+    taken: &mut HashMap<(Host<'t>, u16), usize>,
+) {
+    if port == 0 {
+        return; // The system picks another one each time.
+    }
+    let first = taken.get(&(host, port)).or_else(|| taken.get(&(host.any()?, port))).or_else(|| {
+        // An address of all interfaces takes the port from each of them.
+        let mut others =
+            taken.iter().filter(|((other, theirs), _)| *theirs == port && other.any() == Some(host));
+        others.next().map(|(_, at)| at)
+    });
+    if let Some(first) = first {
+        let cause = format!("the port is taken by the listener at {}", bind.file.place(*first));
+        bind.wrong(cause, "give each listener a port of its own");
+    } else {
+        taken.insert((host, port), bind.span.start);
+    }
+}
+
+/// What stands before the port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Host<'t> {
+    Address(IpAddr),
+    /// Any name but localhost; which addresses it has is known when it is bound.
+    Name(&'t str),
+}
+
+impl Host<'_> {
+    fn is_loopback(self) -> bool {
+        matches!(self, Self::Address(address) if address.to_canonical().is_loopback())
+    }
+
+    /// The address that stands for all addresses of the same family.
+    fn any(self) -> Option<Host<'static>> {
+        match self {
+            Self::Address(IpAddr::V4(_)) => Some(Host::Address(Ipv4Addr::UNSPECIFIED.into())),
+            Self::Address(IpAddr::V6(_)) => Some(Host::Address(Ipv6Addr::UNSPECIFIED.into())),
+            Self::Name(_) => None,
+        }
+    }
+}
+
+fn address<'t>(bind: &Item<'t>) -> Option<(Host<'t>, u16)> {
+    let written = bind.string()?;
+    let Some((host, port)) = written.rsplit_once(':') else {
+        bind.wrong(format!("{} has no port", quoted(written)), "write host:port, such as \"127.0.0.1:1143\"");
+        return None;
+    };
+    if host.contains(':') && !host.starts_with('[') {
+        let cause = format!("{} is no address: an IPv6 address stands in brackets", quoted(written));
+        bind.wrong(cause, "write \"[::1]:1143\"");
+        return None;
+    }
+    let Some(parsed) = parse_host(host) else {
+        let cause = format!("{} in {} is no address", quoted(host), quoted(written));
+        bind.wrong(cause, "write an address of this machine, such as \"127.0.0.1:1143\" or \"[::1]:1143\"");
+        return None;
+    };
+    let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    let Some(port) = port.parse().ok().filter(|_| digits) else {
+        let cause = format!("{} in {} is no port", quoted(port), quoted(written));
+        bind.wrong(cause, "a port is between 1 and 65535, or 0 to have the system pick one");
+        return None;
+    };
+    Some((parsed, port))
+}
+
+fn parse_host(host: &str) -> Option<Host<'_>> {
+    if let Some(inner) = host.strip_prefix('[') {
+        return Some(Host::Address(IpAddr::V6(inner.strip_suffix(']')?.parse().ok()?)));
+    }
+    if let Ok(address) = host.parse::<Ipv4Addr>() {
+        return Some(Host::Address(address.into()));
+    }
+    if host.eq_ignore_ascii_case("localhost") {
+        return Some(Host::Address(Ipv4Addr::LOCALHOST.into()));
+    }
+    is_host_name(host).then_some(Host::Name(host))
+}
+
+/// Whether the text has the form of a host name (RFC 1123 §2.1): a last label of digits alone would
+/// be an IPv4 address with a slip in it.
+pub(super) fn is_host_name(host: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
+    host.len() <= 253 && host.split('.').all(is_label) && !host.rsplit('.').next().is_some_and(is_number)
+}

@@ -1,0 +1,252 @@
+//! From the two files to a [`Config`].
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tokio::{
+    sync::Semaphore,
+    task::{JoinSet, spawn_blocking},
+};
+use toml::de::DeTable;
+
+use super::{
+    Config, Listener,
+    app::Apps,
+    file::File,
+    limits, listener,
+    mappings::{Mapped, PlainPassword, Reader},
+    mistake::{Mistake, Mistakes, Severity, quoted},
+    provider::Providers,
+    reader::Table,
+    schema,
+};
+use crate::{
+    account::{Account, Accounts, StoredPassword, hash},
+    ids::ProtocolKind,
+    oauth::App,
+    policy::{throttle::Limits, timing::Timing},
+    secret::{Environment, Source},
+};
+
+/// A configuration without mistakes, whose plain passwords have yet to be read and hashed.
+#[derive(Debug)]
+pub struct Loaded {
+    config: Config,
+    accounts: Vec<Account>,
+    plain: Vec<PlainPassword>,
+    mappings: Arc<Path>,
+    warnings: Vec<Mistake>,
+}
+
+/// Reads `footbridge.toml` and the mappings file that it names.
+///
+/// Looks for secrets in the environment and in files, and runs no command. `state_dir` need not
+/// exist.
+///
+/// # Errors
+/// Every mistake of both files, in their order.
+pub fn load(path: &Path) -> Result<Loaded, Mistakes> {
+    load_with(path, &|name| std::env::var_os(name))
+}
+
+/// As [`load`], with another environment than that of the process.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(path: &Path, environment: &Environment<'_>) -> Result<Loaded, Mistakes> {
+    let file = File::read(path).map_err(|cause| {
+        Mistakes::new(vec![in_whole_file(path, cause, "name another with --config or FOOTBRIDGE_CONFIG")])
+    })?;
+    let tree = file.parse();
+    let written = Written::read(&file, &tree, environment);
+    let mappings = written.mappings.as_deref().and_then(|path| written.open(path));
+    let mappings_tree = mappings.as_ref().map(|file| (file, file.parse()));
+    let mapped = mappings_tree
+        .as_ref()
+        .map(|(file, tree)| (Arc::clone(file.path()), written.map(file, tree, environment)));
+    let mut mistakes = file.mistakes(&tree);
+    mistakes.extend(mappings_tree.iter().flat_map(|(file, tree)| file.mistakes(tree)));
+    if mistakes.iter().any(|mistake| mistake.severity == Severity::Error) {
+        return Err(Mistakes::new(mistakes));
+    }
+    written.finish(mapped, mistakes)
+}
+
+/// What `footbridge.toml` says, as far as it could be read.
+struct Written<'t> {
+    top: Table<'t>,
+    state_dir: Option<PathBuf>,
+    mappings: Option<PathBuf>,
+    listeners: Vec<Listener>,
+    protocols: Vec<ProtocolKind>,
+    limits: Limits,
+    timing: Timing,
+    apps: Apps<'t>,
+}
+
+impl<'t> Written<'t> {
+    fn read(file: &'t File, tree: &'t DeTable<'t>, environment: &Environment<'_>) -> Self {
+        let top = Table::top(file, tree, &schema::TOP);
+        let listeners = listener::read_all(&top);
+        let (limits, timing) = limits::read(&top);
+        let providers = Providers::read(&top);
+        Self {
+            state_dir: state_dir(&top, environment),
+            mappings: mappings_path(&top),
+            protocols: ProtocolKind::ALL
+                .into_iter()
+                .filter(|kind| listeners.iter().any(|listener| listener.protocol == *kind))
+                .collect(),
+            listeners,
+            limits,
+            timing,
+            apps: Apps::read(&top, &providers, environment),
+            top,
+        }
+    }
+
+    fn open(&self, path: &Path) -> Option<File> {
+        let file = File::read(path).map_err(|cause| {
+            let cause = format!("mappings file {}: {cause}", quoted(&path.display().to_string()));
+            let cure = "write the accounts into it, or name another with mappings = \"…\"";
+            match self.top.get("mappings") {
+                Some(item) => item.wrong(cause, cure),
+                None => self.top.missing(cause, cure),
+            }
+        });
+        file.ok()
+    }
+
+    fn map(&self, file: &File, tree: &DeTable<'_>, environment: &Environment<'_>) -> Mapped {
+        let broken = self.top.file.is_broken();
+        let listening = (!broken && !self.listeners.is_empty()).then_some(self.protocols.as_slice());
+        Reader::new(&self.apps, listening, environment).read_all(&Table::top(file, tree, &schema::MAPPINGS))
+    }
+    /// Puts the parts together, none of which has a mistake.
+    fn finish(self, mapped: Option<(Arc<Path>, Mapped)>, warnings: Vec<Mistake>) -> Result<Loaded, Mistakes> {
+        let (Some(state_dir), Some((mappings, mapped))) = (self.state_dir, mapped) else {
+            return Err(Mistakes::new(warnings)); // Each that is missing is among the mistakes.
+        };
+        let (apps, upstreams) = self.apps.into_parts();
+        let config = Config {
+            state_dir,
+            listeners: self.listeners,
+            apps,
+            upstreams,
+            accounts: Accounts::default(),
+            limits: self.limits,
+            timing: self.timing,
+        };
+        let Mapped { accounts, plain } = mapped;
+        Ok(Loaded { config, accounts, plain, mappings, warnings })
+    }
+}
+
+fn in_whole_file(path: &Path, cause: String, cure: &str) -> Mistake {
+    let cure = Some(cure.to_owned());
+    Mistake { severity: Severity::Error, path: path.into(), spot: None, cause, cure }
+}
+
+fn mappings_path(top: &Table<'_>) -> Option<PathBuf> {
+    match top.get("mappings") {
+        Some(item) => item.path(),
+        None => Some(top.file.resolve("mappings.toml")),
+    }
+}
+
+fn state_dir(top: &Table<'_>, environment: &Environment<'_>) -> Option<PathBuf> {
+    if let Some(item) = top.get("state_dir") {
+        return item.path();
+    }
+    // systemd lists several with colons between them where StateDirectory= names several.
+    let given = environment("STATE_DIRECTORY").and_then(|given| std::env::split_paths(&given).next());
+    if let Some(given) = given.filter(|given| !given.as_os_str().is_empty()) {
+        return Some(given);
+    }
+    let platform = dirs::state_dir().or_else(dirs::data_local_dir);
+    if platform.is_none() {
+        let cause = "there is no state_dir, and this system has no folder for it";
+        top.missing(cause, "add state_dir = \"/var/lib/footbridge\"");
+    }
+    Some(platform?.join("footbridge"))
+}
+
+impl Loaded {
+    /// What to listen on.
+    #[must_use]
+    pub fn listeners(&self) -> &[Listener] {
+        &self.config.listeners
+    }
+
+    /// The app registrations.
+    #[must_use]
+    pub fn apps(&self) -> &[App] {
+        &self.config.apps
+    }
+
+    /// How many accounts there are.
+    #[must_use]
+    pub fn account_count(&self) -> usize {
+        self.accounts.len()
+    }
+
+    /// What is probably not meant, by file and line.
+    #[must_use]
+    pub fn warnings(&self) -> &[Mistake] {
+        &self.warnings
+    }
+
+    /// Reads the passwords that are kept in plain elsewhere, running commands where they are to be
+    /// asked, and hashes them. Returns the configuration and the warnings.
+    ///
+    /// # Errors
+    /// Every password that cannot be read.
+    pub async fn hash_plain_passwords(self) -> Result<(Config, Vec<Mistake>), Mistakes> {
+        let Self { mut config, mut accounts, plain, mappings, warnings } = self;
+        let mut mistakes = Vec::new();
+        for (plain, hashed) in hash_all(plain).await {
+            match (hashed, accounts.get_mut(plain.account)) {
+                (Ok(stored), Some(account)) => account.passwords.push(stored),
+                (Ok(_), None) => {}
+                (Err(cause), _) => mistakes.push(plain.mistake(&mappings, cause)),
+            }
+        }
+        if mistakes.is_empty() {
+            config.accounts = Accounts::new(accounts);
+            return Ok((config, warnings));
+        }
+        mistakes.sort_by_key(|mistake| mistake.spot.as_ref().map(|spot| (spot.line, spot.column)));
+        Err(Mistakes::new(mistakes))
+    }
+}
+
+/// How many passwords are read and hashed at a time: a vault is not asked for hundreds at once, and
+/// hashing takes 19 MiB for each.
+const AT_ONCE: usize = 8;
+
+async fn hash_all(plain: Vec<PlainPassword>) -> Vec<(PlainPassword, Result<StoredPassword, String>)> {
+    let limit = Arc::new(Semaphore::new(AT_ONCE));
+    let mut tasks = JoinSet::new();
+    for (number, source) in plain.iter().map(|plain| plain.source.clone()).enumerate() {
+        let limit = Arc::clone(&limit);
+        tasks.spawn(async move {
+            let _permit = limit.acquire().await;
+            (number, read_and_hash(&source).await)
+        });
+    }
+    let mut hashed: Vec<_> =
+        plain.into_iter().map(|plain| (plain, Err("hashing the password broke down".to_owned()))).collect();
+    while let Some(done) = tasks.join_next().await {
+        if let Ok((number, result)) = done {
+            hashed[number].1 = result;
+        }
+    }
+    hashed
+}
+
+async fn read_and_hash(source: &Source) -> Result<StoredPassword, String> {
+    let password = source.read().await.map_err(|error| error.to_string())?;
+    spawn_blocking(move || hash(&password)).await.map_err(|error| error.to_string())
+}

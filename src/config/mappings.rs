@@ -1,0 +1,234 @@
+//! The mappings file: who may log in.
+
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+    sync::Arc,
+};
+
+use super::{
+    account::{Login, address, grant, mailboxes, networks, opened, protocols, stored_password},
+    app::{Apps, Entry},
+    mistake::{Mistake, Severity, Spot, quoted},
+    reader::{Item, Table},
+    schema, secret,
+};
+use crate::{
+    account::{Account, LoginPattern, StoredPassword},
+    ids::ProtocolKind,
+    secret::{Environment, Source},
+};
+
+/// The most passwords of one account: one per application that uses it.
+const MOST_PASSWORDS: usize = 5;
+
+/// The accounts of a mappings file.
+#[derive(Default)]
+pub(super) struct Mapped {
+    pub(super) accounts: Vec<Account>,
+    pub(super) plain: Vec<PlainPassword>,
+}
+
+/// A password that is kept elsewhere in plain and not hashed yet.
+#[derive(Debug)]
+pub(super) struct PlainPassword {
+    /// The account that it opens, by its place in the list.
+    pub(super) account: usize,
+    pub(super) source: Source,
+    /// Where it stands in the mappings file.
+    pub(super) line: usize,
+    pub(super) column: usize,
+}
+
+impl PlainPassword {
+    /// Says why it cannot be had.
+    pub(super) fn mistake(&self, mappings: &Arc<Path>, cause: String) -> Mistake {
+        let spot = Some(Spot { line: self.line, column: self.column, quote: None });
+        let cure = Some("see to it that the password can be read there".to_owned());
+        Mistake { severity: Severity::Error, path: Arc::clone(mappings), spot, cause, cure }
+    }
+}
+
+/// Reads accounts one after the other, with what they have to agree with.
+pub(super) struct Reader<'m> {
+    pub(super) apps: &'m Apps<'m>,
+    /// The protocols that have a listener; nothing where the listeners have mistakes.
+    pub(super) listening: Option<&'m [ProtocolKind]>,
+    pub(super) environment: &'m Environment<'m>,
+    taken: HashMap<LoginPattern, usize>,
+    /// The apps whose provider has been found to lack a protocol.
+    warned: HashSet<(String, ProtocolKind)>,
+}
+
+/// The passwords of one account.
+struct Passwords {
+    stored: Vec<StoredPassword>,
+    /// Those that are kept elsewhere, and where they stand in the file, in bytes.
+    plain: Vec<(Source, usize)>,
+}
+
+impl<'m> Reader<'m> {
+    pub(super) fn new(
+        apps: &'m Apps<'m>,
+        listening: Option<&'m [ProtocolKind]>,
+        environment: &'m Environment<'m>,
+    ) -> Self {
+        Self { apps, listening, environment, taken: HashMap::new(), warned: HashSet::new() }
+    }
+
+    /// Reads every `[[account]]`, of which there must be one.
+    pub(super) fn read_all(mut self, top: &Table<'_>) -> Mapped {
+        let mut mapped = Mapped::default();
+        let mut any = false;
+        for table in top.each("account", &schema::ACCOUNT) {
+            any = true;
+            let number = mapped.accounts.len();
+            if let Some((account, plain)) = self.read(&table) {
+                mapped.plain.extend(plain.into_iter().map(|(source, at)| {
+                    let (line, column) = table.file.position(at);
+                    PlainPassword { account: number, source, line, column }
+                }));
+                mapped.accounts.push(account);
+            }
+        }
+        let empty = top.get("account").is_some_and(|item| item.is_list());
+        if !any && (empty || top.lacks("account")) {
+            let cause = "there is no [[account]], so nobody can log in";
+            top.missing(cause, "add [[account]] with login, password, app and grant");
+        }
+        mapped
+    }
+
+    fn read(&mut self, table: &Table<'_>) -> Option<(Account, Vec<(Source, usize)>)> {
+        let logins = self.logins(table);
+        let passwords = table
+            .need("password", "add password = \"…\", as footbridge hash-password prints it")
+            .and_then(|item| self.passwords(&item));
+        let app = table.need("app", "add app = \"…\", the NAME of an [app.NAME] in footbridge.toml");
+        let entry = app.as_ref().and_then(|item| self.apps.find(item));
+        let grant = table.need("grant", "add grant = \"client_credentials\"").and_then(|item| grant(&item));
+        let mailbox = table.get("mailbox").map(|item| address(&item, item.substituted(self.environment)?));
+        let mailboxes = table.get("mailboxes").map(|item| mailboxes(&item));
+        let smtp_user = table.get("smtp_user").map(|item| address(&item, item.string()?.to_owned()));
+        let protocols = table.get("protocols").map(|item| protocols(&item));
+        let from_networks = table.get("from_networks").map(|item| networks(&item));
+        if let (Some(app), Some(entry)) = (&app, entry) {
+            self.check_protocols(app, entry, protocols.as_ref());
+        }
+        let logins = logins?;
+        let (mailbox, mailboxes) = opened(table, &logins, mailbox, mailboxes)?;
+        let Passwords { stored, plain } = passwords?;
+        let account = Account {
+            logins: logins.into_iter().map(|login| login.pattern).collect(),
+            passwords: stored,
+            mailbox,
+            mailboxes,
+            app: entry?.name.clone(),
+            grant: grant?,
+            smtp_user: smtp_user.map_or(Some(None), |user| user.map(Some))?,
+            protocols: protocols
+                .map_or(Some(Vec::new()), |all| Some(all?.into_iter().map(|(_, kind)| kind).collect()))?,
+            from_networks: from_networks.unwrap_or_else(|| Some(Vec::new()))?,
+        };
+        Some((account, plain))
+    }
+
+    fn logins<'t>(&mut self, table: &Table<'t>) -> Option<Vec<Login<'t>>> {
+        let items =
+            table.need("login", "add login = \"…\", what the mail program logs in as")?.one_or_more()?;
+        let logins: Vec<_> = items.iter().map(|item| self.login(item)).collect();
+        logins.into_iter().collect()
+    }
+
+    fn login<'t>(&mut self, item: &Item<'t>) -> Option<Login<'t>> {
+        let written = item.string()?.trim();
+        let unusual = |char: char| char.is_control() || char == '{';
+        let Some(pattern) = LoginPattern::parse(written).filter(|_| !written.contains(unusual)) else {
+            let cause = format!("{} is no login", quoted(written));
+            item.wrong(
+                cause,
+                "write a name or an address; a * may only stand for all before the @: \"*@contoso.com\"",
+            );
+            return None;
+        };
+        if let Some(first) = self.taken.get(&pattern) {
+            let cause = format!("login {} is there already, at {}", quoted(written), item.file.place(*first));
+            item.wrong(cause, "a login opens one account: take out one of the two");
+            return None;
+        }
+        self.taken.insert(pattern.clone(), item.span.start);
+        Some(Login { written, pattern })
+    }
+
+    fn passwords(&self, item: &Item<'_>) -> Option<Passwords> {
+        let items = item.one_or_more()?;
+        if items.len() > MOST_PASSWORDS {
+            let cause = format!("{} passwords are too many: each costs time at every login", items.len());
+            item.wrong(
+                cause,
+                format!("keep at most {MOST_PASSWORDS}, or make an account for each application"),
+            );
+            return None;
+        }
+        let mut passwords = Passwords { stored: Vec::with_capacity(items.len()), plain: Vec::new() };
+        let mut whole = true;
+        for item in &items {
+            if item.is_table() {
+                let read = secret::read(item, self.environment);
+                whole &= read.is_some();
+                passwords.plain.extend(read.map(|(source, _)| (source, item.span.start)));
+            } else {
+                let hash = stored_password(item);
+                whole &= hash.is_some();
+                passwords.stored.extend(hash);
+            }
+        }
+        whole.then_some(passwords)
+    }
+
+    /// Compares the protocols that an account may use, or all where none are written, with those
+    /// that are listened for and those that its provider speaks.
+    fn check_protocols(
+        &mut self,
+        app: &Item<'_>,
+        entry: &Entry,
+        protocols: Option<&Option<Vec<(Item<'_>, ProtocolKind)>>>,
+    ) {
+        let (Some(listening), Some(provider)) = (self.listening, &entry.provider) else {
+            return;
+        };
+        let named = quoted(&provider.name);
+        if let Some(protocols) = protocols {
+            for (item, kind) in protocols.iter().flatten() {
+                if provider.endpoint(*kind).is_none() {
+                    let cause = format!("provider {named} has no {kind}");
+                    item.wrong(cause, format!("take \"{kind}\" out, or add {kind} to the provider"));
+                } else if !listening.contains(kind) {
+                    let cause = format!("no [[listener]] speaks {kind}");
+                    item.doubtful(cause, format!("add one, or take \"{kind}\" out"));
+                }
+            }
+            return;
+        }
+        let (usable, lacking): (Vec<_>, Vec<_>) =
+            listening.iter().copied().partition(|kind: &ProtocolKind| provider.endpoint(*kind).is_some());
+        if usable.is_empty() && !listening.is_empty() {
+            let spoken = lacking.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
+            let cause =
+                format!("provider {named} has nothing for the protocols that are listened for: {spoken}");
+            app.wrong(cause, "add a [[listener]] for a protocol that it has, or an endpoint to the provider");
+            return;
+        }
+        for kind in lacking {
+            if self.warned.insert((entry.name.to_string(), kind)) {
+                let cause = format!(
+                    "accounts of app {} cannot use {kind}: provider {named} has none",
+                    quoted(entry.name.as_str())
+                );
+                let cure =
+                    format!("add {kind} to the provider, or leave {kind} out of the accounts' protocols");
+                app.doubtful(cause, cure);
+            }
+        }
+    }
+}
