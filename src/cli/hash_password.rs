@@ -1,0 +1,143 @@
+//! `footbridge hash-password`: the argon2id hash of a password, for the mappings file.
+
+use std::{
+    io::{self, IsTerminal as _, Read as _, Write as _},
+    process::ExitCode,
+};
+
+use aws_lc_rs::{
+    error::Unspecified,
+    rand::{SecureRandom, SystemRandom},
+};
+use zeroize::Zeroizing;
+
+use crate::{account::hash, secret::Secret};
+
+/// Characters that are told apart in any typeface, read aloud and typed on any keyboard: no 0 O o,
+/// 1 I l, 5 S s, Z, and no signs that old programs mistake for their own.
+const ALPHABET: &[u8; 52] = b"2346789abcdefghijkmnpqrtuvwxyzABCDEFGHJKLMNPQRTUVWXY";
+
+/// With 52 characters to choose from 24 of them have 136 bits: beyond guessing, even without argon2.
+const GENERATED_LENGTH: usize = 24;
+
+/// Reads a password, from the terminal twice and without showing it or from stdin once, and prints
+/// its hash on stdout. With `generate` it makes a password, and prints that on the line before.
+#[must_use]
+pub fn run(generate: bool) -> ExitCode {
+    match printed(generate) {
+        Ok(lines) => {
+            if generate {
+                eprintln!("the password, for the mail program, and its hash, for the mappings file:");
+            }
+            match io::stdout().write_all(lines.as_bytes()) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => failed(&format!("cannot print the hash: {error}")),
+            }
+        }
+        Err(trouble) => failed(&trouble),
+    }
+}
+
+fn failed(trouble: &str) -> ExitCode {
+    eprintln!("error: {trouble}");
+    ExitCode::FAILURE
+}
+
+/// What goes to stdout.
+fn printed(generate: bool) -> Result<Zeroizing<String>, String> {
+    if generate {
+        let password = generated(&SystemRandom::new()).map_err(|_| "the system has no randomness")?;
+        let hash = hash(&Secret::new(password.as_bytes()));
+        return Ok(Zeroizing::new(format!("{}\n{hash}\n", *password)));
+    }
+    let password = if io::stdin().is_terminal() { asked_for()? } else { piped()? };
+    hashed(&password)
+}
+
+fn hashed(password: &Secret) -> Result<Zeroizing<String>, String> {
+    if password.is_empty() {
+        return Err("an empty password would let everybody in".to_owned());
+    }
+    Ok(Zeroizing::new(format!("{}\n", hash(password))))
+}
+
+fn asked_for() -> Result<Secret, String> {
+    let ask = |prompt: &str| {
+        let typed = rpassword::prompt_password(prompt);
+        typed.map(Secret::new).map_err(|error| format!("cannot read from the terminal: {error}"))
+    };
+    let password = ask("Password: ")?;
+    if !password.is_empty() && ask("Once more: ")? != password {
+        return Err("the two passwords are not the same".to_owned());
+    }
+    Ok(password)
+}
+
+fn piped() -> Result<Secret, String> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    io::stdin().read_to_end(&mut bytes).map_err(|error| format!("cannot read from stdin: {error}"))?;
+    Ok(Secret::new(without_line_end(&bytes)))
+}
+
+/// Takes one line end off, which `echo` and editors put there.
+fn without_line_end(bytes: &[u8]) -> &[u8] {
+    bytes.strip_suffix(b"\r\n").or_else(|| bytes.strip_suffix(b"\n")).unwrap_or(bytes)
+}
+
+fn generated(random: &impl SecureRandom) -> Result<Zeroizing<String>, Unspecified> {
+    let mut password = Zeroizing::new(String::with_capacity(GENERATED_LENGTH));
+    let mut bytes = Zeroizing::new([0; GENERATED_LENGTH]);
+    while password.len() < GENERATED_LENGTH {
+        random.fill(bytes.as_mut())?;
+        let missing = GENERATED_LENGTH - password.len();
+        password.extend(bytes.iter().filter_map(|byte| character(*byte)).take(missing));
+    }
+    Ok(password)
+}
+
+/// The character for a random byte, or none for those at the end of the range, which would make the
+/// first characters of the alphabet likelier than the others.
+fn character(byte: u8) -> Option<char> {
+    let rounds = usize::from(u8::MAX) / ALPHABET.len();
+    let number = usize::from(byte);
+    (number < rounds * ALPHABET.len()).then(|| char::from(ALPHABET[number % ALPHABET.len()]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::StoredPassword;
+
+    #[test]
+    fn one_line_end_is_taken_off_and_no_more() {
+        for (piped, expected) in
+            [("a\n", "a"), ("a\r\n", "a"), ("a\n\n", "a\n"), ("a\r", "a\r"), ("\n", ""), (" a ", " a ")]
+        {
+            assert_eq!(without_line_end(piped.as_bytes()), expected.as_bytes(), "{piped:?}");
+        }
+    }
+
+    #[test]
+    fn a_hash_is_printed_on_a_line_of_its_own_and_of_no_empty_password() {
+        let printed = hashed(&Secret::new("secret")).unwrap();
+        assert!(StoredPassword::parse(printed.strip_suffix('\n').unwrap()).is_ok());
+        assert!(hashed(&Secret::new("")).is_err());
+    }
+
+    #[test]
+    fn a_password_is_made_and_printed_before_its_hash() {
+        let lines = printed(true).unwrap();
+        let (password, hash) = lines.trim_end().split_once('\n').unwrap();
+        assert_eq!(password.len(), GENERATED_LENGTH);
+        assert!(password.bytes().all(|byte| ALPHABET.contains(&byte)), "{password}");
+        assert!(StoredPassword::parse(hash).is_ok());
+        assert_ne!(*lines, *printed(true).unwrap());
+    }
+
+    #[test]
+    fn every_character_is_as_likely_as_any_other() {
+        let mut drawn = [0; 128];
+        (0..=u8::MAX).filter_map(character).for_each(|char| drawn[char as usize] += 1);
+        assert!(ALPHABET.iter().all(|byte| drawn[usize::from(*byte)] == 4), "{drawn:?}");
+    }
+}
