@@ -180,17 +180,15 @@ fn trust(table: &Table<'_>, trusts: &Trusts) -> Option<Arc<Trust>> {
         Some(item) => Some(item.path()?),
         None => None,
     };
-    match (trusts.with(path), &item) {
-        (Ok(trust), _) => return Some(trust),
-        (Err(error), Some(item)) => {
-            item.wrong(error.to_string(), "give a file with certificates in PEM form")
-        }
-        (Err(error), None) => {
-            table
-                .wrong(error.to_string(), "install the system's CA certificates, or name yours with ca_file");
-        }
-    }
-    None
+    let cure = match &item {
+        Some(_) => "give a file with certificates in PEM form",
+        None => "install the system's CA certificates, or name yours with ca_file",
+    };
+    let noted = |error: TrustError| match &item {
+        Some(item) => item.wrong(error.to_string(), cure),
+        None => table.wrong(error.to_string(), cure),
+    };
+    trusts.with(path).map_err(noted).ok()
 }
 
 /// Reads a list of scopes.
