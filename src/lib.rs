@@ -4,6 +4,7 @@
 //! the house; `tests/architecture.rs` keeps it.
 
 pub mod account;
+pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;

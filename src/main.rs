@@ -1,2 +1,7 @@
-//! The door.
-fn main() {}
+//! The door: hands over to [`footbridge::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    footbridge::cli::run()
+}

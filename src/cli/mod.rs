@@ -1,4 +1,120 @@
-//! The subcommands, one file each.
+//! The command line: one file for each subcommand.
+//!
+//! Exit codes: 0 fine, 1 something is wrong with the account or the configuration and is explained on
+//! standard error, 2 the command line itself is wrong.
 
 pub mod check;
 pub mod hash_password;
+mod serve;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand, ValueEnum};
+use tracing::Level;
+
+use crate::app::logging::{self, Format};
+
+/// Lets mail programs that know only a username and a password log in to mailboxes that take only
+/// OAuth 2.0: point them at this bridge.
+#[derive(Debug, Parser)]
+#[command(name = "footbridge", version, arg_required_else_help = true)]
+#[command(
+    after_help = "Example:\n  footbridge check --config footbridge.toml && footbridge serve --config footbridge.toml"
+)]
+struct CommandLine {
+    /// The configuration. Default: ./footbridge.toml, else /etc/footbridge/footbridge.toml.
+    #[arg(long, global = true, value_name = "PATH", env = "FOOTBRIDGE_CONFIG")]
+    config: Option<PathBuf>,
+    /// How log lines look.
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
+    /// The least level that is logged.
+    #[arg(long, global = true, value_name = "LEVEL", default_value = "info")]
+    log: LogLevel,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the bridge in the foreground, until SIGTERM or SIGINT.
+    #[command(
+        after_help = "Example:\n  footbridge serve --config /etc/footbridge/footbridge.toml --log-format json"
+    )]
+    Serve,
+    /// Validate the configuration and the mappings without network: every mistake, with its cure.
+    #[command(after_help = "Example:\n  footbridge check --config footbridge.toml")]
+    Check,
+    /// Read a password from the terminal or standard input and print its hash for the mappings file.
+    #[command(
+        after_help = "Examples:\n  footbridge hash-password\n  printf %s \"$PASSWORD\" | footbridge hash-password\n  footbridge hash-password --generate"
+    )]
+    HashPassword {
+        /// Make a password instead of reading one, and print it beside its hash.
+        #[arg(long)]
+        generate: bool,
+    },
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn run() -> ExitCode {
+    let line = CommandLine::parse();
+    let format = match line.log_format {
+        LogFormat::Text => Format::Text,
+        LogFormat::Json => Format::Json,
+    };
+    let config = line.config.unwrap_or_else(default_config);
+    match line.command {
+        Command::Serve => serve::run(&config, format, line.log.into()),
+        Command::Check => check::run(&config),
+        Command::HashPassword { generate } => hash_password::run(generate),
+    }
+}
+
+impl From<LogLevel> for Level {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Error => Self::ERROR,
+            LogLevel::Warn => Self::WARN,
+            LogLevel::Info => Self::INFO,
+            LogLevel::Debug => Self::DEBUG,
+            LogLevel::Trace => Self::TRACE,
+        }
+    }
+}
+
+/// The first of the usual places that is there; the first of all where none is, for the error text.
+fn default_config() -> PathBuf {
+    let here = Path::new("footbridge.toml");
+    let system = Path::new("/etc/footbridge/footbridge.toml");
+    if !here.exists() && system.exists() { system } else { here }.to_owned()
+}
+
+/// Prints why a command failed, and what to do where that is known.
+fn fail(trouble: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("error: {trouble}");
+    ExitCode::FAILURE
+}
+
+fn start_logging(format: Format, level: Level) -> Result<(), ExitCode> {
+    logging::start(format, level).map_err(|error| fail(&format!("cannot start logging: {error}")))
+}

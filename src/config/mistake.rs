@@ -179,33 +179,33 @@ pub(super) fn quoted(written: &str) -> String {
 mod tests {
     use super::*;
 
-    fn quote(line: &str, meant: Range<usize>, hidden: &Option<Range<usize>>) -> String {
-        let quote = Quote::new(line, 100, &meant, hidden.as_slice());
+    fn quote(line: &str, meant: Range<usize>, hidden: Option<Range<usize>>) -> String {
+        let quote = Quote::new(line, 100, &meant, &Vec::from_iter(hidden));
         format!("{}\n{}", quote.text, quote.underline())
     }
 
     #[test]
     fn what_is_meant_is_underlined() {
-        assert_eq!(quote("tls = \"yes\"", 106..111, &None), "tls = \"yes\"\n      ^^^^^");
-        assert_eq!(quote("ü = \"ä\"", 105..109, &None), "ü = \"ä\"\n    ^^^");
-        assert_eq!(quote("a = [", 104..900, &None), "a = [\n    ^");
-        assert_eq!(quote("a =", 103..103, &None), "a =\n   ^");
-        assert_eq!(quote("", 100..100, &None), "\n^");
+        assert_eq!(quote("tls = \"yes\"", 106..111, None), "tls = \"yes\"\n      ^^^^^");
+        assert_eq!(quote("ü = \"ä\"", 105..109, None), "ü = \"ä\"\n    ^^^");
+        assert_eq!(quote("a = [", 104..900, None), "a = [\n    ^");
+        assert_eq!(quote("a =", 103..103, None), "a =\n   ^");
+        assert_eq!(quote("", 100..100, None), "\n^");
     }
 
     #[test]
     fn what_is_hidden_is_not_shown() {
         assert_eq!(
-            quote("password = \"hunter2\" # x", 111..120, &Some(111..120)),
+            quote("password = \"hunter2\" # x", 111..120, Some(111..120)),
             "password = … # x\n           ^"
         );
-        assert_eq!(quote("hunter2\"\"\"", 111..120, &Some(90..300)), "…\n ^");
+        assert_eq!(quote("hunter2\"\"\"", 111..120, Some(90..300)), "…\n ^");
     }
 
     #[test]
     fn a_long_line_is_cut_around_what_is_meant() {
         let line = format!("{}x{}", "a".repeat(500), "b".repeat(500));
-        let shown = quote(&line, 600..601, &None);
+        let shown = quote(&line, 600..601, None);
         let expected = format!("{}x{}\n{}^", "a".repeat(40), "b".repeat(79), " ".repeat(40));
         assert_eq!(shown, expected);
     }

@@ -28,12 +28,11 @@ use std::{path::PathBuf, sync::Arc};
 use crate::{
     account::Accounts,
     ids::{AppName, ProtocolKind},
-    net::{Endpoint, tls::Trust},
     oauth::App,
     policy::{throttle::Limits, timing::Timing},
-    sasl::Mechanism,
 };
 
+pub use crate::session::Provider;
 pub use load::{Loaded, load, load_with};
 pub use mistake::{Mistake, Mistakes, Severity};
 
@@ -63,32 +62,6 @@ pub struct Listener {
     pub protocol: ProtocolKind,
     /// `host:port`; a port of 0 lets the system pick one.
     pub bind: String,
-}
-
-/// A preset or a `[provider.NAME]`: where mailboxes are and how to log in there.
-#[derive(Debug)]
-pub struct Provider {
-    /// The name in the configuration.
-    pub name: String,
-    /// Where IMAP is spoken, if it is.
-    pub imap: Option<Endpoint>,
-    /// Where submission is spoken, if it is.
-    pub smtp: Option<Endpoint>,
-    /// How the access token is shown.
-    pub mechanism: Mechanism,
-    /// Whose certificates the upstreams may have.
-    pub trust: Arc<Trust>,
-}
-
-impl Provider {
-    /// The upstream for a protocol.
-    #[must_use]
-    pub fn endpoint(&self, kind: ProtocolKind) -> Option<&Endpoint> {
-        match kind {
-            ProtocolKind::Imap => self.imap.as_ref(),
-            ProtocolKind::Smtp => self.smtp.as_ref(),
-        }
-    }
 }
 
 #[cfg(test)]

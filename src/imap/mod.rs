@@ -36,6 +36,10 @@ impl Protocol for Imap {
         Upstream::new(login)
     }
 
+    fn safe() -> Capabilities {
+        Capabilities::default()
+    }
+
     /// Nothing: clients ask again after the login, whose reply may tell (RFC 3501 §7.2.1), so that
     /// nothing need be promised before.
     fn common(_lists: &[Capabilities]) -> Capabilities {

@@ -163,8 +163,8 @@ impl Record {
 
     pub(super) fn close(mut self, result: Result<Closed, Interrupted>) {
         match result {
-            Ok(Closed::Left) => self.outcome = "left",
-            Ok(Closed::Refused) => self.outcome = "failed",
+            Ok(Closed::Left) if self.failure.is_none() => self.outcome = "left",
+            Ok(Closed::Left | Closed::Refused) => self.outcome = "failed",
             Ok(Closed::Spliced) => self.outcome = "spliced",
             Err(Interrupted { phase, why }) => {
                 self.outcome = if self.login_ms.is_some() { "cut" } else { "failed" };

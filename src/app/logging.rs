@@ -1,0 +1,39 @@
+//! The log: to standard error, as text for people or as JSON for machines.
+
+use std::{io, panic};
+
+use tracing::{Level, error};
+use tracing_subscriber::{EnvFilter, fmt, prelude::*};
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// One line of text for each event.
+    #[default]
+    Text,
+    /// One JSON object a line, fields flat.
+    Json,
+}
+
+/// Starts logging. `level` is for the bridge itself: other crates are held to warnings, because
+/// below that some print what they send, access tokens and all.
+///
+/// # Errors
+/// Where logging has been started before in this process.
+pub fn start(format: Format, level: Level) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let filter = EnvFilter::new(format!("warn,footbridge={level}"));
+    let registry = tracing_subscriber::registry().with(filter);
+    match format {
+        Format::Text => registry.with(fmt::layer().with_writer(io::stderr).with_ansi(false)).try_init()?,
+        Format::Json => {
+            let layer = fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(io::stderr);
+            registry.with(layer).try_init()?;
+        }
+    }
+    panic::set_hook(Box::new(|info| {
+        // The message may quote what the code was working on; the place is enough to find it.
+        let place = info.location().map(ToString::to_string);
+        error!(place, "internal error: please report it");
+    }));
+    Ok(())
+}

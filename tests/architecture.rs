@@ -1,0 +1,237 @@
+//! The rules of the house that a machine can keep. Each failure names the file and the rule.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Rooms by floor, from the ground up. A room may import rooms of lower floors only.
+const FLOORS: &[&[&str]] = &[
+    &["secret", "failure", "ids", "clock"],
+    &["sasl", "net", "explain"],
+    &["dialogue", "account"],
+    &["imap", "smtp", "policy"],
+    &["oauth"],
+    &["session"],
+    &["config"],
+    &["app"],
+    &["cli"],
+    &["main", "lib"],
+];
+
+/// The protocol rooms.
+const ROOMS: &[&str] = &["imap"];
+
+/// The files of a protocol room, the same in each.
+const ROOM: [&str; 6] = ["client.rs", "mod.rs", "relay.rs", "reply.rs", "upstream.rs", "wire.rs"];
+
+/// Rooms and files that do nothing but compute.
+const PURE: &[&str] = &[
+    "imap/",
+    "smtp/",
+    "dialogue.rs",
+    "sasl/",
+    "policy/",
+    "explain/",
+    "failure.rs",
+    "ids.rs",
+    "oauth/state.rs",
+    "oauth/grant.rs",
+    "oauth/reply.rs",
+];
+
+/// What a pure file must not mention.
+const IMPURE: &[&str] = &[
+    "tokio",
+    "std::net::Tcp",
+    "std::fs",
+    "std::env",
+    "Instant::now",
+    "SystemTime::now",
+    "tracing",
+    "async ",
+];
+
+/// The files that may look inside a secret, and why.
+const EXPOSING: &[&str] = &[
+    "secret/mod.rs",       // the type itself
+    "sasl/bearer.rs",      // the access token goes into the XOAUTH2 response
+    "account/password.rs", // the shown password goes into the hash
+    "account/verify.rs",   // and into the keyed digest
+    "oauth/grant.rs",      // the client secret goes into the token request
+    "dialogue.rs",         // the response is taken out of what an upstream repeats
+    "imap/upstream.rs",    // the response goes to the upstream
+];
+
+/// The longest file that is still one room.
+const LONGEST: usize = 500;
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// Every source file: its path below `src`, and its text.
+fn files() -> Vec<(String, String)> {
+    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { walk(&path, found) } else { found.push(path) }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&source(), &mut found);
+    found.sort();
+    let named = |path: PathBuf| {
+        let name = path.strip_prefix(source()).unwrap().to_str().unwrap().replace('\\', "/");
+        (name, fs::read_to_string(path).unwrap())
+    };
+    found.into_iter().map(named).collect()
+}
+
+/// The text without its test module and its comments.
+fn code(text: &str) -> String {
+    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+    code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+fn room(file: &str) -> &str {
+    file.split(['/', '.']).next().unwrap()
+}
+
+fn floor(room: &str) -> Option<usize> {
+    FLOORS.iter().position(|rooms| rooms.contains(&room))
+}
+
+/// The rooms that a file names by `crate::`, alone or in a list.
+fn imports(code: &str) -> BTreeSet<String> {
+    let name = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let mut found = BTreeSet::new();
+    for (start, path) in code.match_indices("crate::") {
+        let rest = &code[start + path.len()..];
+        match rest.strip_prefix('{') {
+            Some(list) => found.extend(top_level(list).iter().map(|item| name(item.trim()))),
+            None => _ = found.insert(name(rest)),
+        }
+    }
+    found.remove("");
+    found
+}
+
+/// The items of a list in braces whose opening brace has been taken, up to its closing one.
+fn top_level(list: &str) -> Vec<String> {
+    let mut items = vec![String::new()];
+    let mut depth = 1;
+    for c in list.chars() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => (),
+        }
+        match (c, depth) {
+            (_, 0) => break,
+            (',', 1) => items.push(String::new()),
+            _ => items.last_mut().unwrap().push(c),
+        }
+    }
+    items
+}
+
+#[track_caller]
+fn assert_none(broken: &[String], rule: &str) {
+    assert!(broken.is_empty(), "{rule}\n  {}", broken.join("\n  "));
+}
+
+#[test]
+fn every_room_has_a_floor_and_imports_lower_floors_only() {
+    let mut broken = Vec::new();
+    for (file, text) in files() {
+        let here = room(&file);
+        let Some(floor_here) = floor(here) else {
+            broken.push(format!("src/{file}: room {here} has no floor"));
+            continue;
+        };
+        // The root names every room to declare it.
+        if here == "lib" {
+            continue;
+        }
+        for there in imports(&code(&text)) {
+            match floor(&there) {
+                _ if there == here => (),
+                Some(below) if below < floor_here => (),
+                _ => broken.push(format!("src/{file}: room {here} imports {there}")),
+            }
+        }
+    }
+    assert_none(&broken, "a room may import rooms of lower floors only (ARCHITECTURE.md, floor plan)");
+}
+
+#[test]
+fn the_protocol_rooms_have_the_same_files() {
+    for room in ROOMS {
+        let mut found: Vec<_> = fs::read_dir(source().join(room))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        found.sort();
+        assert_eq!(found, ROOM, "src/{room} must have the files of every protocol room");
+    }
+}
+
+#[test]
+fn pure_rooms_do_no_input_or_output() {
+    let mut broken = Vec::new();
+    for (file, text) in files() {
+        if !PURE.iter().any(|pure| file.starts_with(pure)) {
+            continue;
+        }
+        let code = code(&text);
+        for word in IMPURE.iter().filter(|word| code.contains(**word)) {
+            broken.push(format!("src/{file} mentions {word:?}"));
+        }
+    }
+    assert_none(&broken, "pure rooms compute and do nothing else");
+}
+
+#[test]
+fn secrets_are_looked_into_in_the_listed_files_only() {
+    let mut broken = Vec::new();
+    for (file, text) in files() {
+        let exposes = code(&text).contains(".expose");
+        let listed = EXPOSING.contains(&file.as_str());
+        if exposes && !listed {
+            broken.push(format!("src/{file} calls expose"));
+        }
+        if listed && !exposes && file != "secret/mod.rs" {
+            broken.push(format!("src/{file} is listed and calls expose no more"));
+        }
+    }
+    assert_none(&broken, "only the files of EXPOSING may look inside a secret");
+}
+
+#[test]
+fn files_are_short_and_open_with_what_they_are_for() {
+    let mut broken = Vec::new();
+    for (file, text) in files() {
+        let lines = text.lines().count();
+        if lines > LONGEST {
+            broken.push(format!("src/{file} has {lines} lines, more than {LONGEST}"));
+        }
+        if !text.starts_with("//!") {
+            broken.push(format!("src/{file} does not open with a //! comment"));
+        }
+        if text.contains(concat!("TO", "DO")) || text.contains(concat!("FIX", "ME")) {
+            broken.push(format!("src/{file} leaves work to be done in a comment"));
+        }
+    }
+    assert_none(&broken, "a file is one thing, says what, and is finished");
+}
+
+#[test]
+fn every_import_form_is_seen() {
+    let code = "use crate::{\n    a::{B, c::D},\n    e, f::*,\n};\nuse crate::g::H; let x = crate::i::j();";
+    let expected: BTreeSet<String> = ["a", "e", "f", "g", "i"].map(str::to_owned).into();
+    assert_eq!(imports(code), expected);
+}
