@@ -19,3 +19,4 @@ pub mod policy;
 pub mod sasl;
 pub mod secret;
 pub mod session;
+pub mod smtp;

@@ -23,7 +23,7 @@ const FLOORS: &[&[&str]] = &[
 ];
 
 /// The protocol rooms.
-const ROOMS: &[&str] = &["imap"];
+const ROOMS: &[&str] = &["imap", "smtp"];
 
 /// The files of a protocol room, the same in each.
 const ROOM: [&str; 6] = ["client.rs", "mod.rs", "relay.rs", "reply.rs", "upstream.rs", "wire.rs"];
@@ -64,6 +64,7 @@ const EXPOSING: &[&str] = &[
     "oauth/grant.rs",      // the client secret goes into the token request
     "dialogue.rs",         // the response is taken out of what an upstream repeats
     "imap/upstream.rs",    // the response goes to the upstream
+    "smtp/upstream.rs",
 ];
 
 /// The longest file that is still one room.

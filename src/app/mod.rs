@@ -32,6 +32,7 @@ use crate::{
     oauth::Tokens,
     policy::timing,
     session::{self, House, Promises},
+    smtp::Smtp,
 };
 
 use lock::StateLock;
@@ -111,10 +112,7 @@ impl App {
             let (door, stop, sessions) = (door.clone(), stop.gently.clone(), sessions.clone());
             match kind {
                 ProtocolKind::Imap => accepting.spawn(door.open::<Imap>(listener, stop, sessions)),
-                ProtocolKind::Smtp => {
-                    warn!(listener.addr = %listener.addr(), "smtp is not available in this version");
-                    continue;
-                }
+                ProtocolKind::Smtp => accepting.spawn(door.open::<Smtp>(listener, stop, sessions)),
             };
         }
         let keeper = Arc::clone(&house.tokens);

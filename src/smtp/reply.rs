@@ -1,0 +1,123 @@
+//! What a client is told about its login: the reply table of SMTP.
+//!
+//! Codes of RFC 4954 §6 and RFC 3463. Whatever is not the client's fault is `454`, which programs that
+//! send by themselves try again; only a wrong password is `535`, which some of them remember.
+
+use bytes::BytesMut;
+
+use super::wire::put;
+use crate::{
+    dialogue::{Afterwards, Dismissal, Violation},
+    failure::{Failure, Refusal},
+};
+
+/// Answers refused credentials. The connection stays open: a `421` at this point is told to people as
+/// a broken connection, without its text.
+pub(super) fn refusal(refusal: &Refusal, out: &mut BytesMut) -> Afterwards {
+    let (code, generic) = words(refusal.failure);
+    let text = refusal.line().unwrap_or_else(|| generic.to_owned());
+    put(out, &[code, " ", &text]);
+    Afterwards::StaysOpen
+}
+
+/// The codes, and the text for who may not know more.
+fn words(failure: Failure) -> (&'static str, &'static str) {
+    match failure {
+        Failure::BadCredentials => ("535 5.7.8", "Username or password is wrong"),
+        Failure::NotPermitted => ("525 5.7.13", "This login may not do that"),
+        Failure::AuthorityUnavailable => ("454 4.7.0", "No access token can be had, try again later"),
+        Failure::AuthorityRefused => ("454 4.7.0", "No access token was granted"),
+        Failure::UpstreamUnavailable => ("454 4.7.0", "The mailbox cannot be reached, try again later"),
+        Failure::UpstreamRefused => ("454 4.7.0", "The mailbox refused the access token"),
+        Failure::UpstreamViolation => ("454 4.7.0", "The mailbox cannot be understood, try again later"),
+        Failure::Internal => ("454 4.3.0", "Internal error, try again later"),
+    }
+}
+
+/// Says goodbye to a client that has not logged in: `421`, RFC 5321 §3.8.
+pub(super) fn dismissal(reason: Dismissal, out: &mut BytesMut) {
+    match reason {
+        Dismissal::ShuttingDown => put(out, &["421 4.3.2 Shutting down, try again later"]),
+        Dismissal::TimedOut => put(out, &["421 4.4.2 No login in time"]),
+        Dismissal::TooManyAttempts => put(out, &["421 4.7.0 Too many refused logins"]),
+        Dismissal::Violation(violation) => match violation {
+            // The line has a reply of its own (RFC 5321 §4.5.3.1.9) before the connection has.
+            Violation::LineTooLong(_) => {
+                put(out, &["500 5.5.6 Line too long"]);
+                put(out, &["421 4.7.0 ", &violation.to_string()]);
+            }
+            Violation::LiteralTooLong(_) | Violation::TooMuchBeforeLogin(_) | Violation::TooManyErrors(_) => {
+                put(out, &["421 4.7.0 ", &violation.to_string()]);
+            }
+            // It would not be understood, and in HTTP it could pass for an answer.
+            Violation::WrongProtocol(_) => {}
+        },
+    }
+}
+
+/// Answers accepted credentials.
+pub(super) fn welcome(out: &mut BytesMut) {
+    put(out, &["235 2.7.0 Authentication successful"]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Explanation;
+
+    fn written(write: impl FnOnce(&mut BytesMut)) -> String {
+        let mut out = BytesMut::new();
+        write(&mut out);
+        String::from_utf8(out.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn every_failure_has_its_reply_and_only_a_wrong_password_looks_like_one() {
+        let cases = [
+            (Failure::BadCredentials, "535 5.7.8 Username or password is wrong\r\n"),
+            (Failure::NotPermitted, "525 5.7.13 This login may not do that\r\n"),
+            (Failure::AuthorityUnavailable, "454 4.7.0 No access token can be had, try again later\r\n"),
+            (Failure::AuthorityRefused, "454 4.7.0 No access token was granted\r\n"),
+            (Failure::UpstreamUnavailable, "454 4.7.0 The mailbox cannot be reached, try again later\r\n"),
+            (Failure::UpstreamRefused, "454 4.7.0 The mailbox refused the access token\r\n"),
+            (Failure::UpstreamViolation, "454 4.7.0 The mailbox cannot be understood, try again later\r\n"),
+            (Failure::Internal, "454 4.3.0 Internal error, try again later\r\n"),
+        ];
+        assert_eq!(cases.map(|(failure, _)| failure), Failure::ALL);
+        for (failure, expected) in cases {
+            let out = written(|out| assert_eq!(refusal(&failure.into(), out), Afterwards::StaysOpen));
+            assert_eq!(out, expected);
+        }
+    }
+
+    #[test]
+    fn goodbyes_close_with_421() {
+        let cases = [
+            (Dismissal::ShuttingDown, "421 4.3.2 Shutting down, try again later\r\n"),
+            (Dismissal::TimedOut, "421 4.4.2 No login in time\r\n"),
+            (Dismissal::TooManyAttempts, "421 4.7.0 Too many refused logins\r\n"),
+            (
+                Dismissal::Violation(Violation::LineTooLong(200)),
+                "500 5.5.6 Line too long\r\n421 4.7.0 line longer than 200 bytes\r\n",
+            ),
+            (
+                Dismissal::Violation(Violation::TooManyErrors(4)),
+                "421 4.7.0 more than 4 commands in error\r\n",
+            ),
+            (Dismissal::Violation(Violation::WrongProtocol("HTTP")), ""),
+        ];
+        for (reason, out) in cases {
+            assert_eq!(written(|out| dismissal(reason, out)), out);
+        }
+    }
+
+    #[test]
+    fn an_explanation_cannot_start_a_reply_of_its_own() {
+        let explanation = Explanation::new("said\r\n235 2.7.0", "x");
+        let explained = Refusal::explained(Failure::UpstreamRefused, explanation);
+        let out = written(|out| {
+            refusal(&explained, out);
+        });
+        assert_eq!(out, "454 4.7.0 said 235 2.7.0: x\r\n");
+    }
+}

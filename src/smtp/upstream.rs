@@ -1,0 +1,192 @@
+//! The bridge as an SMTP client, from the upstream's greeting to the end of AUTH.
+//!
+//! RFC 5321 §4, RFC 4954 §4, RFC 3207, RFC 7628 §3.2. The response always has a line of its own: an
+//! access token has thousands of octets, and RFC 4954 §4 forbids an initial response that makes a
+//! command longer than a command may be.
+
+use bytes::BytesMut;
+
+use super::wire::{Reply, is_domain, put};
+use crate::{
+    dialogue::{Capabilities, Rejected, UpstreamDialogue, UpstreamLogin, UpstreamStep, Welcome},
+    failure::{Failure, printable},
+    sasl::error_challenge,
+};
+
+/// The half that faces the upstream.
+pub struct Upstream {
+    login: UpstreamLogin,
+    state: State,
+}
+
+enum State {
+    AwaitGreeting,
+    AwaitEhlo {
+        /// The line is in clear, and that may not stay so.
+        starttls: bool,
+    },
+    AwaitStartTls,
+    AwaitTls,
+    /// The line is encrypted and nothing has been said on it.
+    Encrypted,
+    /// The `334` that the response waits for.
+    AwaitChallenge {
+        capabilities: Capabilities,
+    },
+    /// The end of AUTH.
+    AwaitOutcome {
+        capabilities: Capabilities,
+        /// What the upstream had against the token, if it said so before it refused.
+        challenge: Option<String>,
+    },
+    Over,
+}
+
+impl Upstream {
+    pub(super) fn new(login: UpstreamLogin) -> Self {
+        Self { login, state: State::AwaitGreeting }
+    }
+
+    /// Takes one reply; `None` where the next is due.
+    fn reply(&mut self, reply: &Reply, out: &mut BytesMut) -> Result<Option<UpstreamStep>, Rejected> {
+        match (&mut self.state, reply.code) {
+            (State::AwaitGreeting, 220) => self.ehlo(self.login.starttls, out),
+            (State::AwaitEhlo { starttls: true }, 250) => self.starttls(reply, out)?,
+            (State::AwaitEhlo { starttls: false }, 250) => self.auth(reply, out)?,
+            (State::AwaitStartTls, 220) => {
+                self.state = State::AwaitTls;
+                return Ok(Some(UpstreamStep::StartTls));
+            }
+            (State::AwaitChallenge { capabilities }, 334) => {
+                let capabilities = std::mem::take(capabilities);
+                out.extend_from_slice(self.login.response.expose());
+                put(out, &[]);
+                self.state = State::AwaitOutcome { capabilities, challenge: None };
+            }
+            (State::AwaitOutcome { challenge: challenge @ None, .. }, 334) => {
+                *challenge = Some(error_challenge(&reply.lines.join("")));
+                put(out, &[self.login.mechanism.acknowledgement()]);
+            }
+            (State::AwaitOutcome { capabilities, .. }, 235) => {
+                let capabilities = Some(std::mem::take(capabilities));
+                self.state = State::Over;
+                return Ok(Some(UpstreamStep::Ready(Welcome { text: reply.lines.join(" "), capabilities })));
+            }
+            (_, code) => return Err(self.rejected(self.failure(code), reply.said())),
+        }
+        Ok(None)
+    }
+
+    fn ehlo(&mut self, starttls: bool, out: &mut BytesMut) {
+        let name = self.login.introduced_as.as_str();
+        put(out, &["EHLO ", if is_domain(name) { name } else { "localhost" }]);
+        self.state = State::AwaitEhlo { starttls };
+    }
+
+    fn starttls(&mut self, ehlo: &Reply, out: &mut BytesMut) -> Result<(), Rejected> {
+        if !extensions(ehlo).any(|(keyword, _)| keyword.eq_ignore_ascii_case("STARTTLS")) {
+            let said = format!("no STARTTLS offered ({})", ehlo.said());
+            return Err(self.rejected(Failure::UpstreamViolation, said));
+        }
+        put(out, &["STARTTLS"]);
+        self.state = State::AwaitStartTls;
+        Ok(())
+    }
+
+    fn auth(&mut self, ehlo: &Reply, out: &mut BytesMut) -> Result<(), Rejected> {
+        let mechanism = self.login.mechanism.name();
+        // `AUTH=LOGIN` is how it was written before RFC 2554; its servers may know a mechanism by it.
+        let listed =
+            |line: &str| line.split([' ', '=']).skip(1).any(|name| name.eq_ignore_ascii_case(mechanism));
+        let mut offers = extensions(ehlo).filter(|&(keyword, _)| is_auth(keyword)).map(|(_, line)| line);
+        if !offers.clone().any(listed) {
+            let offer = offers.next().unwrap_or("no AUTH at all");
+            let said = format!("no AUTH {mechanism} offered ({offer})");
+            return Err(self.rejected(Failure::UpstreamRefused, said));
+        }
+        put(out, &["AUTH ", mechanism]);
+        self.state = State::AwaitChallenge { capabilities: for_clients(ehlo) };
+        Ok(())
+    }
+
+    /// What an unwelcome reply means. It is about the token only where that was about to be shown.
+    fn failure(&self, code: u16) -> Failure {
+        match (&self.state, code) {
+            // After an error challenge it stands for the refusal that was not said.
+            (State::AwaitOutcome { challenge: Some(_), .. }, 421)
+            | (State::AwaitChallenge { .. } | State::AwaitOutcome { .. }, 500..) => Failure::UpstreamRefused,
+            (State::AwaitGreeting, 400..) | (_, 400..500) => Failure::UpstreamUnavailable,
+            _ => Failure::UpstreamViolation,
+        }
+    }
+
+    /// Keeps what the upstream said, and what it had against the token behind it; but for our own
+    /// response, which a server may quote: logs must not hold it.
+    fn rejected(&self, failure: Failure, mut said: String) -> Rejected {
+        if let State::AwaitOutcome { challenge: Some(challenge), .. } = &self.state {
+            said.push(' ');
+            said.push_str(challenge);
+        }
+        Rejected::new(failure, &self.login.redact(said))
+    }
+}
+
+/// The extensions of an EHLO reply, keyword and line, without the greeting before them.
+fn extensions(ehlo: &Reply) -> impl Iterator<Item = (&str, &str)> + Clone {
+    let lines = ehlo.lines.iter().skip(1).map(|line| line.trim());
+    lines.filter_map(|line| line.split_ascii_whitespace().next().map(|keyword| (keyword, line)))
+}
+
+fn is_auth(keyword: &str) -> bool {
+    let name = keyword.split('=').next().unwrap_or_default();
+    name.eq_ignore_ascii_case("AUTH")
+}
+
+/// What of an EHLO reply a client may be promised: the extensions of mail, not those of this hop.
+///
+/// AUTH and STARTTLS are done with; what begins with X is private to the provider's own machines
+/// (X-EXPS, XCLIENT), HELP, VRFY, EXPN, ETRN, ATRN and TURN ask this one server something; BURL lets it fetch
+/// from an IMAP server that trusts it. REQUIRETLS (RFC 8689 §2) promises that every hop is encrypted,
+/// and the one from the client to the bridge may not be.
+fn for_clients(ehlo: &Reply) -> Capabilities {
+    const OF_THE_HOP: [&str; 9] =
+        ["STARTTLS", "HELP", "VRFY", "EXPN", "ETRN", "ATRN", "TURN", "BURL", "REQUIRETLS"];
+    let is_private = |keyword: &str| keyword.starts_with(['X', 'x']);
+    let is_of_the_hop = |keyword: &str| OF_THE_HOP.iter().any(|name| name.eq_ignore_ascii_case(keyword));
+    let for_mail = extensions(ehlo)
+        .filter(|(keyword, _)| !is_auth(keyword) && !is_private(keyword) && !is_of_the_hop(keyword));
+    Capabilities(for_mail.map(|(_, line)| printable(line)).collect())
+}
+
+impl UpstreamDialogue for Upstream {
+    fn advance(&mut self, input: &mut BytesMut, out: &mut BytesMut) -> Result<UpstreamStep, Rejected> {
+        if let State::Encrypted = self.state {
+            self.ehlo(false, out);
+        }
+        while !matches!(self.state, State::AwaitTls | State::Over) {
+            let taken = Reply::take(input).map_err(|said| self.rejected(Failure::UpstreamViolation, said))?;
+            let Some(reply) = taken else { break };
+            if let Some(step) = self.reply(&reply, out)? {
+                return Ok(step);
+            }
+        }
+        Ok(UpstreamStep::NeedInput)
+    }
+
+    fn tls_started(&mut self) {
+        self.state = State::Encrypted;
+    }
+
+    fn phase(&self) -> &'static str {
+        match self.state {
+            State::AwaitGreeting => "await-greeting",
+            State::AwaitEhlo { .. } => "await-ehlo",
+            State::AwaitStartTls => "await-starttls",
+            State::AwaitTls => "await-tls",
+            State::Encrypted => "encrypted",
+            State::AwaitChallenge { .. } => "await-challenge",
+            State::AwaitOutcome { .. } => "await-outcome",
+            State::Over => "over",
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! SMTP on the wire: bytes to commands and replies, and lines to bytes.
+//!
+//! Pure functions. Commands are read as clients write them: any case, doubled spaces, bare LF.
+
+use bytes::BytesMut;
+
+/// The most bytes in one reply of an upstream, all its lines together. EHLO has the most to say before
+/// a login, and that is below one thousand at every provider; RFC 5321 §4.5.3.1.5 allows 512 a line.
+const LONGEST_REPLY: usize = 64 * 1024;
+
+/// The longest domain, RFC 5321 §4.5.3.1.2.
+const LONGEST_DOMAIN: usize = 255;
+
+/// A client's command, its arguments not yet taken apart.
+pub(super) struct Command<'a> {
+    pub(super) verb: Verb,
+    arguments: &'a [u8],
+}
+
+/// The commands that have a meaning before login, RFC 5321 §4.1.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verb {
+    Ehlo,
+    Helo,
+    Auth,
+    StartTls,
+    Noop,
+    Rset,
+    Quit,
+    Help,
+    Vrfy,
+    /// A part of a message, which comes right behind the command (RFC 3030 §2).
+    Bdat,
+    /// Another command that needs a login.
+    Mail,
+    Unknown,
+}
+
+impl<'a> Command<'a> {
+    /// Splits a line into verb and arguments.
+    pub(super) fn read(line: &'a [u8]) -> Self {
+        let line = line.trim_ascii();
+        let end = line.iter().position(u8::is_ascii_whitespace).unwrap_or(line.len());
+        let (verb, arguments) = line.split_at(end);
+        let verb = match verb.to_ascii_uppercase().as_slice() {
+            b"EHLO" => Verb::Ehlo,
+            b"HELO" => Verb::Helo,
+            b"AUTH" => Verb::Auth,
+            b"STARTTLS" => Verb::StartTls,
+            b"NOOP" => Verb::Noop,
+            b"RSET" => Verb::Rset,
+            b"QUIT" => Verb::Quit,
+            b"HELP" => Verb::Help,
+            b"VRFY" => Verb::Vrfy,
+            b"BDAT" => Verb::Bdat,
+            b"MAIL" | b"RCPT" | b"DATA" | b"BURL" | b"EXPN" | b"ETRN" => Verb::Mail,
+            _ => Verb::Unknown,
+        };
+        Self { verb, arguments }
+    }
+
+    /// The arguments, whatever white space is between them.
+    pub(super) fn words(&self) -> Vec<&'a [u8]> {
+        self.arguments.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).collect()
+    }
+
+    /// The domain of EHLO or HELO, empty where it is none that could be handed on.
+    pub(super) fn domain(&self) -> &'a str {
+        match self.words().as_slice() {
+            [word] => std::str::from_utf8(word).ok().filter(|domain| is_domain(domain)).unwrap_or_default(),
+            _ => "",
+        }
+    }
+
+    /// The octets that follow a BDAT: `"BDAT" SP chunk-size [ SP "LAST" ]`, RFC 3030 §2. A number beyond
+    /// any ceiling is as good as the largest.
+    pub(super) fn chunk(&self) -> Option<usize> {
+        let words = self.words();
+        let digits = words.first().filter(|word| word.iter().all(u8::is_ascii_digit))?;
+        let add = |sum: usize, digit: &u8| sum.saturating_mul(10).saturating_add(usize::from(digit - b'0'));
+        Some(digits.iter().fold(0, add))
+    }
+}
+
+/// Whether this is a domain or an address literal (RFC 5321 §4.1.2, §4.1.3) that an upstream may be
+/// shown. Underscores are allowed: machines of Windows networks have them in their names.
+pub(super) fn is_domain(text: &str) -> bool {
+    let in_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    let in_literal = |byte: u8| byte.is_ascii_alphanumeric() || b"-.:%".contains(&byte);
+    let is_sane = match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(literal) => !literal.is_empty() && literal.bytes().all(in_literal),
+        None => !text.is_empty() && text.bytes().all(in_name),
+    };
+    is_sane && text.len() <= LONGEST_DOMAIN
+}
+
+/// A reply of an upstream: a code, and the text of each of its lines.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Reply {
+    pub(super) code: u16,
+    pub(super) lines: Vec<String>,
+}
+
+impl Reply {
+    /// Takes one reply off the front of `input`: `Reply-line`, RFC 5321 §4.2. `None`, and nothing taken,
+    /// while it is not whole.
+    ///
+    /// # Errors
+    /// What was said instead, in words fit for a log.
+    pub(super) fn take(input: &mut BytesMut) -> Result<Option<Self>, String> {
+        let mut reply: Option<Self> = None;
+        let mut at = 0;
+        loop {
+            let rest = input.get(at..).unwrap_or_default();
+            let end = rest.iter().position(|&byte| byte == b'\n').map(|end| end + 1);
+            if at + end.unwrap_or(rest.len()) > LONGEST_REPLY {
+                return Err("a reply longer than 64 KiB".to_owned());
+            }
+            let Some(end) = end else { return Ok(None) };
+            let line = String::from_utf8_lossy(&rest[..end]);
+            let line = line.trim_end();
+            let Some((code, goes_on, text)) = reply_line(line) else { return Err(line.to_owned()) };
+            let reply = reply.get_or_insert(Self { code, lines: Vec::new() });
+            if reply.code != code {
+                return Err(line.to_owned());
+            }
+            reply.lines.push(text.to_owned());
+            at += end;
+            if !goes_on {
+                break;
+            }
+        }
+        let _ = input.split_to(at);
+        Ok(reply)
+    }
+
+    /// The reply as one line: `535 5.7.3 Authentication unsuccessful`.
+    pub(super) fn said(&self) -> String {
+        format!("{} {}", self.code, self.lines.join(" "))
+    }
+}
+
+/// `code [ ("-" / SP) text ]`: the code, whether another line follows, and the text.
+fn reply_line(line: &str) -> Option<(u16, bool, &str)> {
+    let (code, rest) = line.split_at_checked(3)?;
+    let code = code.bytes().all(|byte| byte.is_ascii_digit()).then(|| code.parse().ok()).flatten()?;
+    let known = (200..600).contains(&code);
+    match rest.split_at_checked(1) {
+        None if known => Some((code, false, "")),
+        Some((" ", text)) if known => Some((code, false, text)),
+        Some(("-", text)) if known => Some((code, true, text)),
+        _ => None,
+    }
+}
+
+/// Writes one line.
+pub(super) fn put(out: &mut BytesMut, parts: &[&str]) {
+    for part in parts {
+        out.extend_from_slice(part.as_bytes());
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_domain_that_could_start_another_line_is_none() {
+        let sane = ["localhost", "pc.example.com", "MY_PC", "[192.0.2.1]", "[IPv6:2001:db8::1]"];
+        let not_sane = ["", "a b", "a\r\nMAIL", "<a>", "[]", "[a b]", "m\u{fc}ller", "a@b"];
+        assert!(sane.into_iter().all(is_domain));
+        assert!(!not_sane.into_iter().any(is_domain));
+        assert!(is_domain(&"a".repeat(255)) && !is_domain(&"a".repeat(256)));
+    }
+
+    #[test]
+    fn a_reply_is_taken_whole_or_not_at_all() {
+        let taken = |text: &str| {
+            let mut input = BytesMut::from(text);
+            let reply = Reply::take(&mut input).map(|reply| reply.map(|reply| reply.said()));
+            (reply, String::from_utf8(input.to_vec()).unwrap())
+        };
+        let cases = [
+            ("250 ok\r\n250 next\r\n", Ok(Some("250 ok")), "250 next\r\n"),
+            ("250-a\r\n250-b c\n250 d\r\n", Ok(Some("250 a b c d")), ""),
+            ("250\r\n", Ok(Some("250 ")), ""),
+            ("250-a\r\n", Ok(None), "250-a\r\n"),
+            ("250-a\r\n550 d\r\n", Err("550 d"), "250-a\r\n550 d\r\n"),
+            ("* OK ready\r\n", Err("* OK ready"), "* OK ready\r\n"),
+            ("2x0 ok\r\n", Err("2x0 ok"), "2x0 ok\r\n"),
+            ("999 ok\r\n", Err("999 ok"), "999 ok\r\n"),
+            ("\r\n", Err(""), "\r\n"),
+        ];
+        for (input, reply, left) in cases {
+            let expected = reply.map(|said| said.map(str::to_owned)).map_err(str::to_owned);
+            assert_eq!(taken(input), (expected, left.to_owned()));
+        }
+    }
+}
