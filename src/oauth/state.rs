@@ -122,13 +122,14 @@ impl State {
     /// Ends the attempt in flight with a token that was asked for at `asked_at`. Returns its
     /// generation.
     pub(super) fn issued(&mut self, issued: Issued, asked_at: SystemTime, chance: f64) -> u64 {
+        let lifetime = issued.lifetime.clamp(timing::SHORTEST_LIFETIME, timing::LONGEST_LIFETIME);
         self.generation += 1;
         self.held = Some(Held {
             token: issued.token,
             generation: self.generation,
             obtained_at: asked_at,
-            expires_at: asked_at + issued.lifetime,
-            renew_at: asked_at + timing::renew_after(issued.lifetime, chance),
+            expires_at: asked_at + lifetime,
+            renew_at: asked_at + timing::renew_after(lifetime, chance),
         });
         self.phase = Phase::Idle;
         self.failures = 0;
@@ -192,13 +193,16 @@ impl Held {
     /// Whether it may be handed out at all. A clock that was set back before the token was obtained
     /// tells nothing about its age, so it counts as good until the upstream says otherwise.
     fn is_good(&self, now: SystemTime) -> bool {
-        now + timing::LEAST_LIFE < self.expires_at
+        now + timing::least_life(self.lifetime()) < self.expires_at
     }
 
     /// Whether at least half its life is left.
     fn is_fresh(&self, now: SystemTime) -> bool {
-        let lifetime = self.expires_at.duration_since(self.obtained_at).unwrap_or_default();
-        self.is_good(now) && now <= self.obtained_at + lifetime / 2
+        self.is_good(now) && now <= self.obtained_at + self.lifetime() / 2
+    }
+
+    fn lifetime(&self) -> Duration {
+        self.expires_at.duration_since(self.obtained_at).unwrap_or_default()
     }
 }
 
@@ -260,6 +264,15 @@ mod tests {
         issue(&mut state, "t", 0);
         fail(&mut state, Failure::AuthorityUnavailable, 3590, Some(60));
         assert!(matches!(state.advise(at(3595), 0, None), Advice::Rest(..)));
+    }
+
+    #[test]
+    fn a_token_of_hardly_any_life_serves_those_who_waited_for_it() {
+        let mut state = State::default();
+        state.start();
+        state.issued(Issued { token: Secret::new("t"), lifetime: Duration::ZERO }, at(0), 0.5);
+        assert_eq!(used(state.advise(at(0), 0, Some(1))), 1);
+        assert!(matches!(state.advise(at(1), 0, None), Advice::Start(None)));
     }
 
     #[test]

@@ -35,9 +35,19 @@ pub const TOKEN_REQUEST: Duration = Duration::from_secs(20);
 /// healthy authority, too short for a person to notice with a sick one.
 pub const FRESHEN_WAIT: Duration = Duration::from_secs(3);
 
-/// The least life that a token must have left to be handed out at all. Covers clocks that disagree
-/// and the upstream's own check.
-pub const LEAST_LIFE: Duration = Duration::from_secs(5);
+/// What a token is taken to live at least: an authority that says less would be asked by every login.
+pub const SHORTEST_LIFETIME: Duration = Duration::from_secs(1);
+
+/// What a token is taken to live at most. Entra's longest are of 28 hours; more is a mistake, and
+/// time would overflow.
+pub const LONGEST_LIFETIME: Duration = Duration::from_hours(30 * 24);
+
+/// The least life that a token of this lifetime must have left to be handed out at all. Covers clocks
+/// that disagree and the upstream's own check, as far as so short a life allows.
+#[must_use]
+pub fn least_life(lifetime: Duration) -> Duration {
+    Duration::from_secs(5).min(lifetime / 10)
+}
 
 /// How long a permanent refusal of the authority is repeated without asking again, from the second
 /// identical answer on: a client that retries in a loop must not hammer the authority.
@@ -69,10 +79,11 @@ pub const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How long after it was obtained a token of this lifetime is renewed in the background: between
 /// 40 and 50 per cent of its life, so that a login gets one with at least half its life left, and
-/// spread by `chance` (0 to 1) so that many bridges do not knock together.
+/// spread by `chance` (0 to 1) so that many bridges do not knock together. Never sooner than two
+/// seconds: tokens that live shorter are asked for when they are needed.
 #[must_use]
 pub fn renew_after(lifetime: Duration, chance: f64) -> Duration {
-    lifetime.mul_f64(0.4 + 0.1 * chance.clamp(0.0, 1.0))
+    lifetime.mul_f64(0.4 + 0.1 * chance.clamp(0.0, 1.0)).max(Duration::from_secs(2))
 }
 
 /// How long to wait before the attempt that follows `failures` failed ones in a row: a quarter of a
