@@ -42,6 +42,8 @@ fn a_login_is_understood_however_it_is_written() {
         (b"a1 LOGIN {15}\r\nann@example.com \"se cret\"\r\n", b"se cret", "+ go ahead\r\n"),
         (b"a1 LOGIN ann@example.com {0}\r\n\r\n", b"", "+ go ahead\r\n"),
         (b"a1 LOGIN ann@example.com {10+}\r\nse\r\ncr {3}\r\n", b"se\r\ncr {3}", ""),
+        (b"a1 LOGIN ann@example.com {3+}\r\nab\r\n", b"ab\r", ""),
+        (b"a1 LOGIN ann@example.com p\rw\r\n", b"p\rw", ""),
         (b"a1 AUTHENTICATE PLAIN AGFubkBleGFtcGxlLmNvbQBzZWNyZXQ=\r\n", b"secret", ""),
         (b"a1 authenticate \"plain\" AGFubkBleGFtcGxlLmNvbQBzZWNyZXQ\r\n", b"secret", ""),
         (b"a1 AUTHENTICATE PLAIN\r\nAGFubkBleGFtcGxlLmNvbQBzZWNyZXQ=\r\n", b"secret", "+ \r\n"),
@@ -116,6 +118,12 @@ fn commands_before_login_are_answered() {
         (&secure, b"a LOGIN ann b c\r\n", "a BAD LOGIN takes a username and a password\r\n", None),
         (&secure, b"a LOGIN ann \"b\r\n", "a BAD LOGIN takes a username and a password\r\n", None),
         (&secure, b"a LOGIN ann \"b\"c\r\n", "a BAD LOGIN takes a username and a password\r\n", None),
+        (
+            &secure,
+            b"a LOGIN \"ann {1+}\r\nb\" c\r\n",
+            "a BAD LOGIN takes a username and a password\r\n",
+            None,
+        ),
         (&secure, b"a LOGIN ann {1+}\r\nbc\r\n", "a BAD LOGIN takes a username and a password\r\n", None),
         (&secure, b"a AUTHENTICATE\r\n", "a BAD AUTHENTICATE takes a mechanism\r\n", None),
         (

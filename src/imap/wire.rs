@@ -188,14 +188,14 @@ impl<'a> Command<'a> {
     /// `None` where a quote is not closed or something sticks to a closing quote or a literal.
     pub(super) fn strings(&self) -> Option<Vec<Zeroizing<Vec<u8>>>> {
         let mut strings = Vec::new();
-        let mut rest = without_line_end(self.arguments).trim_ascii_start();
-        while !rest.is_empty() {
+        let mut rest = skip_spaces(self.arguments);
+        while !is_line_end(rest) {
             let (string, after) = match rest[0] {
                 b'"' => quoted(rest)?,
                 b'{' => literal(rest).unwrap_or_else(|| atom(rest)),
                 _ => atom(rest),
             };
-            if !matches!(after.first(), None | Some(b' ')) {
+            if !after.starts_with(b" ") && !is_line_end(after) {
                 return None;
             }
             strings.push(string);
@@ -215,6 +215,7 @@ fn quoted(text: &[u8]) -> Option<Parsed<'_>> {
     loop {
         match text.get(at)? {
             b'"' => return Some((string, &text[at + 1..])),
+            b'\r' | b'\n' => return None,
             b'\\' if matches!(text.get(at + 1), Some(b'"' | b'\\')) => at += 1,
             _ => {}
         }
@@ -230,8 +231,11 @@ fn literal(text: &[u8]) -> Option<Parsed<'_>> {
     Some((Zeroizing::new(string.to_vec()), after))
 }
 
+/// Anything up to a space or a line end; a CR elsewhere is part of it.
 fn atom(text: &[u8]) -> Parsed<'_> {
-    let (atom, after) = text.split_at(text.iter().position(|&byte| byte == b' ').unwrap_or(text.len()));
+    let end = text.iter().position(|byte| b" \n".contains(byte)).unwrap_or(text.len());
+    let before = without_line_end(text.get(..=end).unwrap_or(text));
+    let (atom, after) = text.split_at(before.len().min(end));
     (Zeroizing::new(atom.to_vec()), after)
 }
 
@@ -243,6 +247,10 @@ fn word(text: &[u8]) -> (&[u8], &[u8]) {
 
 fn skip_spaces(text: &[u8]) -> &[u8] {
     &text[text.iter().position(|&byte| byte != b' ').unwrap_or(text.len())..]
+}
+
+fn is_line_end(text: &[u8]) -> bool {
+    matches!(text, b"" | b"\n" | b"\r\n")
 }
 
 fn without_line_end(line: &[u8]) -> &[u8] {
