@@ -49,8 +49,9 @@ impl Protocol for Smtp {
     fn common(lists: &[Capabilities]) -> Capabilities {
         let Some((first, others)) = lists.split_first() else { return Capabilities::default() };
         let extensions = first.0.iter().filter_map(|line| {
-            let mut found = others.iter().map(|list| Extension::find(list, Extension::read(line).keyword));
-            found.try_fold(Extension::read(line), |common, other| common.intersection(other?))
+            let first = Extension::read(line);
+            let mut found = others.iter().map(|list| Extension::find(list, first.keyword));
+            found.try_fold(first.clone(), |common, other| common.intersection(other?))
         });
         Capabilities(extensions.map(|extension| extension.to_string()).collect())
     }

@@ -112,7 +112,7 @@ impl Upstream {
     /// What an unwelcome reply means. It is about the token only where that was about to be shown.
     fn failure(&self, code: u16) -> Failure {
         match (&self.state, code) {
-            // After an error challenge it stands for the refusal that was not said.
+            // A 421 after an error challenge stands for the refusal that was not said.
             (State::AwaitOutcome { challenge: Some(_), .. }, 421)
             | (State::AwaitChallenge { .. } | State::AwaitOutcome { .. }, 500..) => Failure::UpstreamRefused,
             (State::AwaitGreeting, 400..) | (_, 400..500) => Failure::UpstreamUnavailable,

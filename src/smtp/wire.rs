@@ -144,13 +144,12 @@ impl Reply {
 fn reply_line(line: &str) -> Option<(u16, bool, &str)> {
     let (code, rest) = line.split_at_checked(3)?;
     let code = code.bytes().all(|byte| byte.is_ascii_digit()).then(|| code.parse().ok()).flatten()?;
-    let known = (200..600).contains(&code);
-    match rest.split_at_checked(1) {
-        None if known => Some((code, false, "")),
-        Some((" ", text)) if known => Some((code, false, text)),
-        Some(("-", text)) if known => Some((code, true, text)),
-        _ => None,
-    }
+    let goes_on = match rest.as_bytes().first() {
+        None | Some(b' ') => false,
+        Some(b'-') => true,
+        Some(_) => return None,
+    };
+    (200..600).contains(&code).then(|| (code, goes_on, rest.get(1..).unwrap_or_default()))
 }
 
 /// Writes one line.
@@ -189,6 +188,7 @@ mod tests {
             ("250-a\r\n550 d\r\n", Err("550 d"), "250-a\r\n550 d\r\n"),
             ("* OK ready\r\n", Err("* OK ready"), "* OK ready\r\n"),
             ("2x0 ok\r\n", Err("2x0 ok"), "2x0 ok\r\n"),
+            ("250\u{e9}\r\n", Err("250\u{e9}"), "250\u{e9}\r\n"),
             ("999 ok\r\n", Err("999 ok"), "999 ok\r\n"),
             ("\r\n", Err(""), "\r\n"),
         ];
