@@ -1,11 +1,12 @@
 //! `footbridge check`: is the configuration right, without asking the network?
 
-use std::{collections::BTreeSet, io, io::Write as _, path::Path, process::ExitCode};
-
-use crate::{
-    config::{self, Loaded, Mistakes},
-    ids::ProtocolKind,
+use std::{
+    io::{self, Write as _},
+    path::Path,
+    process::ExitCode,
 };
+
+use crate::config::{self, Loaded, Mistakes};
 
 /// Reads the configuration and says on stdout what it holds, or on stderr every mistake in it.
 /// Warnings go to stderr too and do not change the exit code.
@@ -48,15 +49,9 @@ fn summary(path: &Path, loaded: &Loaded) -> String {
         format!("{}: no mistakes", path.display()),
         format!("{}: {}", count(listeners.len(), "listener"), listeners.join(", ")),
         format!("{}: {}", count(apps.len(), "app"), apps.join(", ")),
-        format!("{}: {}", count(loaded.account_count(), "account"), protocols(loaded)),
+        count(loaded.account_count(), "account"),
     ];
     lines.join("\n")
-}
-
-fn protocols(loaded: &Loaded) -> String {
-    let spoken: BTreeSet<ProtocolKind> =
-        loaded.listeners().iter().map(|listener| listener.protocol).collect();
-    spoken.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(" and ")
 }
 
 fn count(number: usize, what: &str) -> String {

@@ -117,17 +117,23 @@ impl File {
         let header_is_open = error.message().starts_with("unclosed table") || is_unclosed_list(error);
         let entry = hide::entry_around(tree, at).filter(|_| !header_is_open).unwrap_or(at..at);
         let first = self.line_of(entry.start);
-        let last = self.line_of(entry.end.max(at));
-        let start = self.lines[first];
         let is_header = |line: usize| self.line(line).trim_start().starts_with('[');
-        let next = if is_header(first) {
-            // What stands under a broken header belongs to no table that is known.
-            (last + 1..self.lines.len()).find(|&line| is_header(line))
-        } else {
-            Some(last + 1)
-        };
-        let end = next.and_then(|next| self.lines.get(next)).copied();
-        start..end.unwrap_or(self.text.len())
+        // What is not closed swallows the statements that follow; what stands under a broken header
+        // belongs to no table that is known.
+        let ends =
+            |line: &usize| if is_header(first) { is_header(*line) } else { self.begins_statement(*line) };
+        let last = if is_header(first) { self.lines.len() } else { self.line_of(entry.end.max(at)) + 1 };
+        let next = (self.line_of(at) + 1..last).find(ends).unwrap_or(last);
+        self.lines[first]..self.lines.get(next).copied().unwrap_or(self.text.len())
+    }
+
+    /// Whether a line looks like `key = value` or `[table]`.
+    fn begins_statement(&self, line: usize) -> bool {
+        let (line, key) =
+            (self.line(line), |char: char| char.is_ascii_alphanumeric() || "_-.".contains(char));
+        let after_key = line.trim_start().trim_start_matches(key);
+        line.starts_with('[')
+            || after_key.len() < line.trim_start().len() && after_key.trim_start().starts_with('=')
     }
 
     fn note_syntax_error(&self, error: &SyntaxError, statement: &Range<usize>) {
@@ -136,6 +142,10 @@ impl File {
             // Something was opened and never closed; where it was opened says more than the end.
             let opened = self.text[statement.clone()].trim_end();
             span = statement.start..statement.start + opened.find('\n').unwrap_or(opened.len());
+        }
+        if error.message().starts_with("invalid float") || error.message().starts_with("invalid integer") {
+            let before = self.text.get(..span.start).unwrap_or_default();
+            span.start = before.rfind([' ', '\t', '=', ',', '[', '\n']).map_or(0, |at| at + 1);
         }
         let (cause, cure) = describe(error.message(), self.text.get(span.clone()).unwrap_or_default());
         self.findings.borrow_mut().push(Finding {
@@ -278,6 +288,8 @@ fn describe(message: &str, at: &str) -> (String, &'static str) {
     if message.starts_with("duplicate key") {
         return (format!("{} is there twice", quoted(at)), "take out one of the two");
     }
+    let message =
+        message.trim_end_matches(", expected nothing").trim_end_matches(", expected literal string");
     let cure = CURES.iter().find(|(beginning, _)| message.starts_with(beginning));
     let cure = cure.map_or("https://toml.io has the grammar", |(_, cure)| cure);
     (format!("not valid TOML: {message}"), cure)

@@ -41,7 +41,7 @@ fn read<'t>(table: &Table<'t>, taken: &mut HashMap<(Host<'t>, u16), usize>) -> O
             bind.wrong(
                 format!(
                     "passwords would cross the network in clear: {} is not loopback and tls is \"none\"",
-                    bind.string()?
+                    quoted(bind.string()?)
                 ),
                 "bind to 127.0.0.1 or [::1], or accept it with allow_plaintext = true",
             );

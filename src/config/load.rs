@@ -33,8 +33,8 @@ use crate::{
 /// A configuration without mistakes, whose plain passwords have yet to be read and hashed.
 #[derive(Debug)]
 pub struct Loaded {
-    config: Config,
-    accounts: Vec<Account>,
+    pub(super) config: Config,
+    pub(super) accounts: Vec<Account>,
     plain: Vec<PlainPassword>,
     mappings: Arc<Path>,
     warnings: Vec<Mistake>,

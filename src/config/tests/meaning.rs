@@ -1,8 +1,151 @@
 //! What correct files mean.
 
+use std::time::Duration;
+
 use super::*;
+use crate::{
+    account::LoginPattern,
+    ids::ProtocolKind,
+    net::{Endpoint, UpstreamTls},
+    sasl::Mechanism,
+    secret::Source,
+};
+
+fn endpoint(host: &str, port: u16, tls: UpstreamTls) -> Endpoint {
+    Endpoint { host: host.to_owned(), port, tls }
+}
 
 #[test]
-fn the_smallest_configuration_has_no_mistakes() {
-    assert_eq!(mistakes(MAIN, MAPPINGS), "");
+fn a_correct_configuration_has_no_mistakes_and_means_what_it_says() {
+    let loaded = loaded(MAIN, MAPPINGS);
+    assert_eq!(loaded.warnings(), []);
+    let config = &loaded.config;
+    assert!(config.state_dir.ends_with("state") && config.state_dir.is_absolute());
+    let listeners: Vec<_> = config.listeners.iter().map(|one| (one.protocol, one.bind.as_str())).collect();
+    assert_eq!(listeners, [(ProtocolKind::Imap, "127.0.0.1:1143"), (ProtocolKind::Smtp, "127.0.0.1:1025")]);
+    let app = &config.apps[0];
+    assert_eq!(app.token_url.as_str(), "https://login.example.com/contoso.onmicrosoft.com/token");
+    assert_eq!(app.secret, Source::Env("CONTOSO_SECRET".to_owned()));
+    assert_eq!(app.application_scopes, ["mail"]);
+    let (name, provider) = &config.upstreams[0];
+    assert_eq!((name.as_str(), provider.name.as_str()), ("contoso", "lab"));
+    assert_eq!(provider.imap, Some(endpoint("localhost", 10993, UpstreamTls::Implicit)));
+    assert_eq!(provider.smtp, Some(endpoint("localhost", 10587, UpstreamTls::StartTls)));
+    let account = &loaded.accounts[0];
+    assert_eq!(account.logins, [LoginPattern::Exact("scanner@contoso.com".to_owned())]);
+    assert_eq!(account.mailbox.as_deref(), Some("scanner@contoso.com"));
+    assert_eq!(account.passwords[0].to_string(), HASH);
+}
+
+#[test]
+fn the_preset_is_exchange_online() {
+    let main = with(MAIN, "provider = \"lab\"", "provider = \"microsoft365\"");
+    let config = loaded(&main, MAPPINGS).config;
+    let provider = &config.upstreams[0].1;
+    assert_eq!(provider.imap, Some(endpoint("outlook.office365.com", 993, UpstreamTls::Implicit)));
+    assert_eq!(provider.smtp, Some(endpoint("smtp.office365.com", 587, UpstreamTls::StartTls)));
+    assert_eq!(provider.mechanism, Mechanism::Xoauth2);
+    let app = &config.apps[0];
+    let token_url = "https://login.microsoftonline.com/contoso.onmicrosoft.com/oauth2/v2.0/token";
+    assert_eq!(app.token_url.as_str(), token_url);
+    assert_eq!(app.application_scopes, ["https://outlook.office365.com/.default"]);
+}
+
+#[test]
+fn a_provider_extends_a_preset_by_what_it_says() {
+    let lab = "extends = \"microsoft365\"\nimap = { port = 10993 }\nsmtp = { host = \"relay\", tls = \"implicit\" }\nsasl = \"oauthbearer\"\n";
+    let main = format!("{}[provider.lab]\n{lab}", MAIN.split("[provider.lab]").next().unwrap());
+    let config = loaded(&main, MAPPINGS).config;
+    let provider = &config.upstreams[0].1;
+    assert_eq!(provider.imap, Some(endpoint("outlook.office365.com", 10993, UpstreamTls::Implicit)));
+    assert_eq!(provider.smtp, Some(endpoint("relay", 465, UpstreamTls::Implicit)));
+    assert_eq!(provider.mechanism, Mechanism::OauthBearer);
+    assert_eq!(config.apps[0].token_url.host_str(), Some("login.microsoftonline.com"));
+}
+
+#[test]
+fn apps_of_one_provider_share_it_and_their_trust() {
+    let other = "[app.other]\nprovider = \"microsoft365\"\ntenant = \"t\"\nclient_id = \"x\"\nsecret = { env = \"CONTOSO_SECRET\" }\n";
+    let main = format!("{MAIN}{other}{}", with(other, "app.other", "app.third"));
+    let config = loaded(&main, MAPPINGS).config;
+    let names: Vec<_> = config.upstreams.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, config.apps.iter().map(|app| app.name.as_str()).collect::<Vec<_>>());
+    assert_eq!(names, ["contoso", "other", "third"]);
+    assert!(std::sync::Arc::ptr_eq(&config.upstreams[1].1, &config.upstreams[2].1));
+    assert!(std::sync::Arc::ptr_eq(&config.apps[0].trust, &config.apps[1].trust));
+}
+
+#[test]
+fn variables_are_substituted_in_tenant_client_id_and_mailbox() {
+    let main = with(MAIN, "\"contoso.onmicrosoft.com\"", "\"${TENANT}\"");
+    let main = with(&main, "\"22222222-3333", "\"${WHO}-${WHO}-3333");
+    let mappings = format!("{MAPPINGS}mailbox = \"${{WHO}}@fabrikam.com\"\n");
+    let loaded = loaded(&main, &mappings);
+    let app = &loaded.config.apps[0];
+    assert_eq!(app.token_url.path(), "/fabrikam.onmicrosoft.com/token");
+    assert_eq!(app.client_id, "scanner-scanner-3333-4444-5555-666666666666");
+    assert_eq!(loaded.accounts[0].mailbox.as_deref(), Some("scanner@fabrikam.com"));
+}
+
+#[test]
+fn limits_are_read_with_their_units() {
+    let limits = "login_timeout = \"1500ms\"\nidle_timeout = \"1h\"\nconnect_timeout = \"5 s\"\ndrain_grace = \"0s\"\n\
+                  line = \"600B\"\nliteral = \"1 KiB\"\nbefore_login_bytes = \"2MiB\"\n";
+    let config = loaded(&with(MAIN, "line = \"16KiB\"\n", limits), MAPPINGS).config;
+    assert_eq!(config.timing.login_timeout, Duration::from_millis(1500));
+    assert_eq!(config.timing.idle_timeout, Duration::from_hours(1));
+    assert_eq!(config.timing.connect_timeout, Duration::from_secs(5));
+    assert_eq!(config.timing.drain_grace, Duration::ZERO);
+    let limits = (config.limits.line, config.limits.literal, config.limits.before_login_bytes);
+    assert_eq!(limits, (600, 1024, 2 * 1024 * 1024));
+}
+
+#[test]
+fn the_mailbox_is_the_first_login_that_is_an_address() {
+    for (login, expected) in [
+        ("[\"scanner\", \"Scanner@Contoso.com\", \"b@contoso.com\"]", Some("Scanner@Contoso.com")),
+        ("\"*@contoso.com\"\nmailbox = \"info@contoso.com\"", Some("info@contoso.com")),
+        ("\"*@contoso.com\"\nmailboxes = [\"Info@contoso.com\"]", None),
+    ] {
+        let loaded = loaded(MAIN, &with(MAPPINGS, "\"scanner@contoso.com\"", login));
+        assert_eq!(loaded.accounts[0].mailbox.as_deref(), expected);
+        let mailboxes: &[&str] = if expected.is_none() { &["info@contoso.com"] } else { &[] };
+        assert_eq!(loaded.accounts[0].mailboxes, mailboxes);
+    }
+}
+
+#[test]
+fn an_account_is_limited_by_protocol_and_network() {
+    let mappings = format!(
+        "{MAPPINGS}protocols = [\"smtp\"]\nfrom_networks = [\"10.0.0.0/8\", \"192.0.2.7\", \"fd00::/8\"]\nsmtp_user = \"alice@contoso.com\"\n"
+    );
+    let account = &loaded(MAIN, &mappings).accounts[0];
+    assert_eq!(account.protocols, [ProtocolKind::Smtp]);
+    let networks: Vec<_> = account.from_networks.iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["10.0.0.0/8", "192.0.2.7/32", "fd00::/8"]);
+    assert_eq!(account.smtp_user.as_deref(), Some("alice@contoso.com"));
+}
+
+#[test]
+fn the_state_folder_is_the_one_of_systemd_unless_one_is_written() {
+    let main = with(MAIN, "state_dir = \"state\"\n", "");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("footbridge.toml");
+    std::fs::write(&path, &main).unwrap();
+    std::fs::write(folder.path().join("mappings.toml"), MAPPINGS).unwrap();
+    let given = |name: &str| match name {
+        "STATE_DIRECTORY" => Some("/run/one:/run/two".into()),
+        other => environment(other),
+    };
+    assert_eq!(load_with(&path, &given).unwrap().config.state_dir, Path::new("/run/one"));
+    assert!(load_with(&path, &environment).unwrap().config.state_dir.ends_with("footbridge"));
+}
+
+#[test]
+fn many_accounts_are_read_one_by_one() {
+    let mappings: String =
+        (0..2000).map(|number| with(MAPPINGS, "scanner@", &format!("scanner{number}@"))).collect();
+    let loaded = loaded(MAIN, &mappings);
+    assert_eq!(loaded.account_count(), 2000);
+    assert_eq!(loaded.accounts[1999].name(), "scanner1999@contoso.com");
 }

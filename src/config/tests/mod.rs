@@ -1,13 +1,20 @@
 //! Files in, mistakes out.
 
+mod arbitrary;
+mod examples;
+mod footbridge;
+mod later;
+mod mappings;
 mod meaning;
+mod secrets;
+mod syntax;
 
 use std::{ffi::OsString, path::Path};
 
 use super::{Loaded, Mistakes, load_with};
 
 /// A configuration without a mistake.
-pub(super) const MAIN: &str = r#"state_dir = "state"
+const MAIN: &str = r#"state_dir = "state"
 mappings = "mappings.toml"
 
 [[listener]]
@@ -18,51 +25,101 @@ bind = "127.0.0.1:1143"
 protocol = "smtp"
 bind = "127.0.0.1:1025"
 
+[limits]
+line = "16KiB"
+
 [app.contoso]
-provider = "microsoft365"
+provider = "lab"
 tenant = "contoso.onmicrosoft.com"
 client_id = "22222222-3333-4444-5555-666666666666"
 secret = { env = "CONTOSO_SECRET" }
+
+[provider.lab]
+token_url = "https://login.example.com/{tenant}/token"
+scopes = { application = ["mail"] }
+imap = { host = "localhost", port = 10993, tls = "implicit" }
+smtp = { host = "localhost", port = 10587, tls = "starttls" }
 "#;
 
 /// Its mappings.
-pub(super) const MAPPINGS: &str = r#"[[account]]
+const MAPPINGS: &str = r#"[[account]]
 login = "scanner@contoso.com"
-password = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$hJLQmHtdl9TzdPGTTWyRAkgBzwMDzkMnkmFhRr5PMSY"
+password = "$argon2id$v=19$m=19456,t=2,p=1$UGU/26b4IfIiDDkxEcCe7g$2qN5PMfrxodvOUclF+vUWhNQcLai6SETDpAYm4MMZEA"
 app = "contoso"
 grant = "client_credentials"
 "#;
 
+/// The hash in [`MAPPINGS`].
+const HASH: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$UGU/26b4IfIiDDkxEcCe7g$2qN5PMfrxodvOUclF+vUWhNQcLai6SETDpAYm4MMZEA";
+
 /// The environment of the tests.
-pub(super) fn environment(name: &str) -> Option<OsString> {
+fn environment(name: &str) -> Option<OsString> {
     match name {
         "CONTOSO_SECRET" => Some("abc8Q~defghijklmnopqrstuvwxyz".into()),
         "GUID_SECRET" => Some("77777777-3333-4444-5555-666666666666".into()),
-        "TENANT" => Some("contoso.onmicrosoft.com".into()),
-        "USER" => Some("scanner".into()),
+        "TENANT" => Some("fabrikam.onmicrosoft.com".into()),
+        "WHO" => Some("scanner".into()),
         "EMPTY" => Some("".into()),
         _ => None,
     }
 }
 
-/// Loads two files from a folder of their own, in which `prepare` may put more.
-pub(super) fn load_prepared(main: &str, mappings: &str, prepare: impl Fn(&Path)) -> Result<Loaded, String> {
+/// A text with one part replaced, which must be there.
+fn with(text: &str, part: &str, other: &str) -> String {
+    assert!(text.contains(part), "{part} is not in the text");
+    text.replace(part, other)
+}
+
+/// Loads two files from a folder of their own, in which `prepare` may put more. Returns beside it the
+/// mistakes as they are printed, or the warnings, with the folder's name taken out.
+fn load_prepared(main: &str, mappings: &str, prepare: impl Fn(&Path)) -> (Result<Loaded, Mistakes>, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("footbridge.toml");
     std::fs::write(&path, main).unwrap();
     std::fs::write(folder.path().join("mappings.toml"), mappings).unwrap();
     prepare(folder.path());
-    let here = format!("{}/", folder.path().display());
-    load_with(&path, &environment).map_err(|mistakes: Mistakes| mistakes.to_string().replace(&here, ""))
+    let loaded = load_with(&path, &environment);
+    let printed = match &loaded {
+        Ok(loaded) => loaded.warnings().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
+        Err(mistakes) => mistakes.to_string(),
+    };
+    (loaded, printed.replace(&format!("{}/", folder.path().display()), ""))
 }
 
-/// The mistakes of two files, and the warnings where there are no mistakes.
-pub(super) fn mistakes(main: &str, mappings: &str) -> String {
-    match load_prepared(main, mappings, |_| ()) {
-        Err(mistakes) => mistakes,
-        Ok(loaded) => {
-            let warnings: Vec<_> = loaded.warnings().iter().map(ToString::to_string).collect();
-            warnings.join("\n")
-        }
+/// Loads two files without a mistake.
+fn loaded(main: &str, mappings: &str) -> Loaded {
+    let (loaded, printed) = load_prepared(main, mappings, |_| ());
+    loaded.unwrap_or_else(|_| panic!("{printed}"))
+}
+
+/// The mistakes of two files as they are printed, and the warnings where there are no mistakes.
+fn printed_prepared(main: &str, mappings: &str, prepare: impl Fn(&Path)) -> String {
+    load_prepared(main, mappings, prepare).1
+}
+
+/// As [`printed_prepared`], with nothing but the two files.
+fn printed(main: &str, mappings: &str) -> String {
+    printed_prepared(main, mappings, |_| ())
+}
+
+/// The first line of each mistake.
+fn causes(printed: &str) -> Vec<&str> {
+    printed.lines().filter(|line| !line.starts_with(' ')).collect()
+}
+
+/// Checks what is said of `footbridge.toml` with one part replaced by another.
+fn footbridge_says(cases: &[(&str, &str, &[&str])]) {
+    for (part, other, expected) in cases {
+        let printed = printed(&with(MAIN, part, other), MAPPINGS);
+        assert_eq!(causes(&printed), *expected, "{other}\n{printed}");
+    }
+}
+
+/// Checks what is said of the mappings file with one part replaced by another.
+fn mappings_say(cases: &[(&str, &str, &[&str])]) {
+    for (part, other, expected) in cases {
+        let printed = printed(MAIN, &with(MAPPINGS, part, other));
+        assert_eq!(causes(&printed), *expected, "{other}\n{printed}");
     }
 }

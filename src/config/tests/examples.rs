@@ -1,0 +1,87 @@
+//! The files that people start from.
+
+use super::*;
+use crate::{
+    config::schema,
+    policy::{throttle::Limits, timing::Timing},
+};
+
+const EXAMPLE: &str = include_str!("../../../config/footbridge.example.toml");
+const MINIMAL: &str = include_str!("../../../config/footbridge.minimal.toml");
+const MAPPINGS_EXAMPLE: &str = include_str!("../../../config/mappings.example.toml");
+
+/// The environment that the examples ask for.
+fn asked_for(name: &str) -> Option<OsString> {
+    let value = match name {
+        "CONTOSO_SECRET" | "TICKETS_SECRET" | "SHOP_SECRET" | "CLIENT_SECRET" | "MAIL_PASSWORD" => {
+            "abc8Q~def"
+        }
+        "TENANT" => "contoso.onmicrosoft.com",
+        "CLIENT_ID" => "22222222-2222-2222-2222-222222222222",
+        "MAILBOX" => "scanner@contoso.com",
+        _ => return None,
+    };
+    Some(value.into())
+}
+
+/// The lines of a text, those in comments that are settings among them.
+fn uncommented(text: &str) -> String {
+    let is_setting = |line: &str| {
+        let key = line.split_once(" = ").map_or("", |(key, _)| key);
+        !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    };
+    let lines =
+        text.lines().map(|line| line.strip_prefix("# ").filter(|line| is_setting(line)).unwrap_or(line));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn every_example_is_without_a_mistake() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/examples");
+    let mut seen = 0;
+    for example in std::fs::read_dir(folder).unwrap() {
+        let loaded = load_with(&example.unwrap().path().join("footbridge.toml"), &asked_for);
+        let loaded = loaded.unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        assert_eq!(loaded.warnings(), []);
+        seen += 1;
+    }
+    assert_eq!(seen, 3);
+}
+
+#[test]
+fn the_example_and_the_minimal_file_are_without_a_mistake() {
+    assert_eq!(loaded(EXAMPLE, MAPPINGS_EXAMPLE).warnings(), []);
+    assert_eq!(loaded(MINIMAL, MAPPINGS_EXAMPLE).warnings(), []);
+    assert!(MINIMAL.lines().count() <= 10);
+}
+
+#[test]
+fn the_example_shows_every_key_of_this_version_and_no_other() {
+    for (text, tables) in [(EXAMPLE, &schema::ALL[..8]), (MAPPINGS_EXAMPLE, &schema::ALL[8..])] {
+        let shows = |key: &str| {
+            let ways = [format!("{key} ="), format!("{key}  "), format!("[{key}"), format!("{{ {key} =")];
+            ways.iter().any(|way| text.contains(way.as_str()))
+        };
+        for keys in tables {
+            for key in keys.known {
+                assert!(shows(key), "{key} of {} is not in the example", keys.place);
+            }
+            let elsewhere = |key: &str| tables.iter().any(|keys| keys.known.contains(&key));
+            for key in keys.later.iter().filter(|key| !elsewhere(key)) {
+                assert!(!text.contains(&format!("{key} =")), "{key} of {} is in the example", keys.place);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_example_shows_the_defaults() {
+    let without_file = uncommented(EXAMPLE).replace("ca_file = ", "# ");
+    let loaded = loaded(&without_file, &uncommented(MAPPINGS_EXAMPLE));
+    assert_eq!((loaded.config.limits, loaded.config.timing), (Limits::default(), Timing::default()));
+    assert_eq!(loaded.config.apps[0].application_scopes, ["https://outlook.office365.com/.default"]);
+    let plain = super::loaded(EXAMPLE, MAPPINGS_EXAMPLE);
+    assert_eq!(loaded.config.listeners, plain.config.listeners);
+    let mailbox = |loaded: &Loaded| loaded.accounts[0].mailbox.clone();
+    assert_eq!(mailbox(&loaded), mailbox(&plain));
+}
