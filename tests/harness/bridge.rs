@@ -7,14 +7,11 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Condvar, Mutex},
     thread,
-    time::Duration,
 };
 
 use serde_json::Value;
 
-/// How long the bridge may take for what a test awaits. Far above what it needs, so that a busy
-/// machine does not fail a test.
-const PATIENCE: Duration = Duration::from_secs(30);
+use super::PATIENCE;
 
 /// A running bridge.
 pub struct Bridge {
@@ -44,7 +41,10 @@ impl Bridge {
 
     /// Runs the bridge and does not wait.
     pub fn spawn(dir: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_footbridge"))
+        let Some(program) = option_env!("CARGO_BIN_EXE_footbridge") else {
+            panic!("only tests know where the program is");
+        };
+        let mut child = Command::new(program)
             .arg("serve")
             .arg("--config")
             .arg(dir.join("footbridge.toml"))
@@ -76,9 +76,8 @@ impl Bridge {
 
     /// The address of the first listener of a protocol: `imap`, `smtp`.
     pub fn addr(&self, protocol: &str) -> SocketAddr {
-        let line = self.wait_for_log("listening", |line| {
-            line["message"] == "listening" && line["protocol"] == protocol
-        });
+        let line = self
+            .wait_for_log("listening", |line| line["message"] == "listening" && line["protocol"] == protocol);
         line["listener.addr"].as_str().unwrap().parse().unwrap()
     }
 
@@ -117,8 +116,10 @@ impl Bridge {
 
     /// Sends a signal: `TERM`, `INT`, `HUP`.
     pub fn signal(&self, name: &str) {
-        let status =
-            Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().expect("kill runs");
+        let status = Command::new("kill")
+            .args(["-s", name, &self.child.id().to_string()])
+            .status()
+            .expect("kill runs");
         assert!(status.success(), "the bridge is gone already");
     }
 
@@ -152,4 +153,3 @@ impl Drop for Bridge {
 fn lines(log: &str) -> impl Iterator<Item = Value> + '_ {
     log.lines().filter_map(|line| serde_json::from_str(line).ok())
 }
-

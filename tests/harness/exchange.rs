@@ -1,0 +1,260 @@
+//! A pretend Exchange Online: IMAP and SMTP submission that take only the access tokens of a pretend
+//! authority, in Exchange's own words, over mailboxes in memory.
+
+mod imap;
+mod mailbox;
+mod smtp;
+
+use std::{
+    future::Future,
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use tokio_rustls::TlsAcceptor;
+
+use super::{
+    authority::{Authority, Issuer},
+    certs::{Certs, Leaf},
+    count::Count,
+    door::Door,
+    wire::Wire,
+};
+
+pub use mailbox::{Mailboxes, Message};
+
+/// The name that it calls itself in greetings.
+const HOST: &str = "AM0PR02CA0134.outlook.office365.com";
+
+/// A running Exchange, ended when it is dropped.
+pub struct Exchange {
+    /// IMAP, encrypted from the first byte.
+    pub imaps: Door,
+    /// IMAP with STARTTLS.
+    pub imap: Door,
+    /// Submission, encrypted from the first byte.
+    pub smtps: Door,
+    /// Submission with STARTTLS.
+    pub smtp: Door,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    issuer: Arc<Issuer>,
+    acceptor: TlsAcceptor,
+    mailboxes: Mailboxes,
+    sent: Mutex<Vec<Sent>>,
+    accepted: Count,
+    attempts: Mutex<Vec<Attempt>>,
+    attempted: Count,
+    behaviour: Mutex<Behaviour>,
+}
+
+/// How the next logins are treated.
+#[derive(Default)]
+struct Behaviour {
+    refuse_next: usize,
+    challenges: bool,
+}
+
+/// A message that was accepted for delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// Who was logged in.
+    pub user: String,
+    /// The envelope's sender, as in `MAIL FROM:<…>`.
+    pub from: String,
+    /// The envelope's recipients.
+    pub to: Vec<String>,
+    /// The message, dots unstuffed, to the byte.
+    pub message: Vec<u8>,
+}
+
+/// A token that was shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// `imap` or `smtp`.
+    pub protocol: &'static str,
+    /// The user named beside the token.
+    pub user: String,
+    /// Which token it was; empty where it is none of the authority's good ones.
+    pub jti: String,
+    /// Whether it was let in.
+    pub accepted: bool,
+}
+
+/// What became of a token that was shown.
+enum Admission {
+    Opened(String),
+    /// The token is good and there is no such mailbox.
+    NotConnected,
+    Refused,
+}
+
+impl Exchange {
+    /// Opens for business on free ports; tokens are the authority's, certificates `certs`'.
+    pub fn start(certs: &Certs, authority: &Authority) -> Self {
+        Self::start_as(certs.leaf(), authority)
+    }
+
+    /// As [`Exchange::start`], with another certificate.
+    pub fn start_as(leaf: Leaf, authority: &Authority) -> Self {
+        let shared = Arc::new(Shared {
+            issuer: authority.issuer(),
+            acceptor: leaf.acceptor(),
+            mailboxes: Mailboxes::default(),
+            sent: Mutex::default(),
+            accepted: Count::of("accepted messages"),
+            attempts: Mutex::default(),
+            attempted: Count::of("shown tokens"),
+            behaviour: Mutex::default(),
+        });
+        Self {
+            imaps: door(&shared, true, imap::serve),
+            imap: door(&shared, false, imap::serve),
+            smtps: door(&shared, true, smtp::serve),
+            smtp: door(&shared, false, smtp::serve),
+            shared,
+        }
+    }
+
+    /// Where `protocol` is spoken, and how its TLS starts, as a configuration has it.
+    pub fn endpoint(&self, protocol: &str, starttls: bool) -> (SocketAddr, &'static str) {
+        match (protocol, starttls) {
+            ("imap", false) => (self.imaps.addr(), "implicit"),
+            ("imap", true) => (self.imap.addr(), "starttls"),
+            ("smtp", false) => (self.smtps.addr(), "implicit"),
+            ("smtp", true) => (self.smtp.addr(), "starttls"),
+            _ => panic!("no such protocol: {protocol}"),
+        }
+    }
+
+    /// The mailboxes.
+    pub fn mailboxes(&self) -> &Mailboxes {
+        &self.shared.mailboxes
+    }
+
+    /// The messages that were accepted so far.
+    pub fn sent(&self) -> Vec<Sent> {
+        self.shared.sent.lock().unwrap().clone()
+    }
+
+    /// How many messages were accepted so far.
+    pub fn accepted(&self) -> &Count {
+        &self.shared.accepted
+    }
+
+    /// The tokens that were shown so far.
+    pub fn attempts(&self) -> Vec<Attempt> {
+        self.shared.attempts.lock().unwrap().clone()
+    }
+
+    /// How many tokens were shown so far.
+    pub fn attempted(&self) -> &Count {
+        &self.shared.attempted
+    }
+
+    /// Every connection to any port so far.
+    pub fn connections(&self) -> usize {
+        self.doors().iter().map(|door| door.accepted().get()).sum()
+    }
+
+    /// Refuses the next tokens, good as they may be.
+    pub fn refuse_next(&self, tokens: usize) {
+        self.shared.behaviour.lock().unwrap().refuse_next = tokens;
+    }
+
+    /// Answers a refused token with a challenge first, as Google does.
+    pub fn challenge_refused(&self) {
+        self.shared.behaviour.lock().unwrap().challenges = true;
+    }
+
+    /// Cuts every connection and refuses new ones.
+    pub async fn go_down(&self) {
+        for door in self.doors() {
+            door.close().await;
+        }
+    }
+
+    /// Comes back on the same ports.
+    pub fn come_up(&self) {
+        self.doors().iter().for_each(|door| door.reopen());
+    }
+
+    /// Cuts every connection.
+    pub fn cut(&self) {
+        self.doors().iter().for_each(|door| door.cut());
+    }
+
+    fn doors(&self) -> [&Door; 4] {
+        [&self.imaps, &self.imap, &self.smtps, &self.smtp]
+    }
+}
+
+/// A port at which `serve` gets every connection, with what it must know about its encryption.
+fn door<F>(shared: &Arc<Shared>, implicit: bool, serve: fn(Wire, bool, Arc<Shared>) -> F) -> Door
+where
+    F: Future<Output = io::Result<()>> + Send + 'static,
+{
+    let shared = Arc::clone(shared);
+    let open = Door::open(0, move |stream, _| {
+        let shared = Arc::clone(&shared);
+        async move {
+            let wire = Wire::new(stream);
+            let served = async {
+                let wire = if implicit { wire.accept_tls(&shared.acceptor).await? } else { wire };
+                serve(wire, implicit, Arc::clone(&shared)).await
+            };
+            // A client that goes away in the middle of a sentence is none of our business.
+            let _: io::Result<()> = served.await;
+        }
+    });
+    open.expect("a free port")
+}
+
+impl Shared {
+    /// Looks at an XOAUTH2 response in base64.
+    fn admit(&self, protocol: &'static str, response: &[u8]) -> Admission {
+        let (user, token) = read_xoauth2(response).unwrap_or_default();
+        let claims = self.issuer.verify(&token);
+        let refused = {
+            let mut behaviour = self.behaviour.lock().unwrap();
+            let refused = behaviour.refuse_next > 0;
+            behaviour.refuse_next = behaviour.refuse_next.saturating_sub(1);
+            refused
+        };
+        let admission = match &claims {
+            Ok(_) if refused => Admission::Refused,
+            Ok(_) if self.mailboxes.has(&user) => Admission::Opened(user.clone()),
+            Ok(_) => Admission::NotConnected,
+            Err(_) => Admission::Refused,
+        };
+        self.attempts.lock().unwrap().push(Attempt {
+            protocol,
+            user,
+            jti: claims.map(|claims| claims.jti).unwrap_or_default(),
+            accepted: !matches!(admission, Admission::Refused),
+        });
+        self.attempted.add();
+        admission
+    }
+
+    /// The challenge that a refused token gets before the refusal, where one is sent.
+    fn challenge(&self) -> Option<String> {
+        let challenges = self.behaviour.lock().unwrap().challenges;
+        challenges.then(|| {
+            BASE64_STANDARD
+                .encode(r#"{"status":"401","schemes":"bearer","scope":"https://outlook.office365.com/"}"#)
+        })
+    }
+}
+
+/// `user=… ^A auth=Bearer … ^A ^A` in base64: the user and the token.
+fn read_xoauth2(response: &[u8]) -> Option<(String, String)> {
+    let text = String::from_utf8(BASE64_STANDARD.decode(response).ok()?).ok()?;
+    let text = text.strip_prefix("user=")?.strip_suffix("\x01\x01")?;
+    let (user, token) = text.split_once("\x01auth=Bearer ")?;
+    Some((user.to_owned(), token.to_owned()))
+}
