@@ -50,6 +50,11 @@ impl Bridge {
             .arg(dir.join("footbridge.toml"))
             .args(["--log", "trace", "--log-format", "json"])
             .args(arguments)
+            // Nothing here is behind a proxy, whatever the machine is.
+            .env_remove("HTTPS_PROXY")
+            .env_remove("https_proxy")
+            .env_remove("ALL_PROXY")
+            .env_remove("all_proxy")
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -101,11 +106,23 @@ impl Bridge {
     /// # Panics
     /// Where the bridge ends before, or nothing comes for long; with the whole log.
     pub fn wait_for_log(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        self.wait_for(what, |log| lines(log).find(&wanted))
+    }
+
+    /// Waits until so many lines of one message were logged, and returns them.
+    pub fn wait_for_logged(&self, message: &str, count: usize) -> Vec<Value> {
+        self.wait_for(&format!("{message}, {count} times,"), |log| {
+            let found: Vec<Value> = lines(log).filter(|line| line["message"] == message).collect();
+            (found.len() >= count).then_some(found)
+        })
+    }
+
+    fn wait_for<T>(&self, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
         let (log, changed) = &*self.log;
         let mut log = log.lock().unwrap();
         loop {
-            if let Some(line) = lines(&log.text).find(|line| wanted(line)) {
-                return line;
+            if let Some(found) = find(&log.text) {
+                return found;
             }
             assert!(!log.ended, "the bridge ended before {what} was logged:\n{}", log.text);
             let waited = changed.wait_timeout(log, PATIENCE).unwrap();

@@ -26,6 +26,7 @@ pub mod count;
 pub mod door;
 pub mod exchange;
 pub mod pattern;
+pub mod script;
 pub mod wire;
 
 use std::time::Duration;

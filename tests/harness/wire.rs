@@ -28,14 +28,21 @@ impl Wire {
 
     /// Takes one line without its line end; `None` where the other side has ended.
     pub async fn line(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let line = self.raw_line().await?;
+        Ok(line.map(|mut line| {
+            line.pop();
+            if line.ends_with(b"\r") {
+                line.pop();
+            }
+            line
+        }))
+    }
+
+    /// Takes one line with its line end; `None` where the other side has ended.
+    pub async fn raw_line(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
             if let Some(end) = self.input.iter().position(|&byte| byte == b'\n') {
-                let mut line = self.input.split_to(end + 1);
-                line.truncate(end);
-                if line.ends_with(b"\r") {
-                    line.truncate(end - 1);
-                }
-                return Ok(Some(line.to_vec()));
+                return Ok(Some(self.input.split_to(end + 1).to_vec()));
             }
             if self.fill().await? == 0 {
                 return Ok(None);

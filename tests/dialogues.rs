@@ -1,0 +1,180 @@
+//! Every wire conversation of `tests/dialogues`, held with a real bridge.
+//!
+//! How the scripts are written is said in `tests/dialogues/README.md`.
+
+#![allow(clippy::unwrap_used, reason = "a broken test has to break")]
+
+mod harness;
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use footbridge::failure::Failure;
+use harness::script::Script;
+
+/// One test for each script; the name of the test is the name of the file.
+macro_rules! dialogues {
+    ($($protocol:ident { $($script:ident)* })*) => {
+        $(mod $protocol {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $script() {
+                    super::hold(stringify!($protocol), stringify!($script)).await;
+                }
+            )*
+        })*
+
+        const LISTED: &[(&str, &[&str])] = &[$((stringify!($protocol), &[$(stringify!($script)),*])),*];
+    };
+}
+
+dialogues! {
+    imap {
+        any_bytes_pass
+        authenticate_cancelled
+        authenticate_login
+        authenticate_login_with_initial_response
+        authenticate_malformed
+        authenticate_plain
+        authenticate_plain_with_initial_response
+        authenticate_plain_with_own_authzid
+        authority_recovers
+        authority_refuses
+        authority_unavailable
+        bytes_behind_the_ok
+        capabilities_before_the_ok_are_filtered
+        capabilities_in_the_ok_are_filtered
+        client_leaves_in_the_middle
+        commands_behind_the_login
+        half_close_is_passed_on
+        http_request
+        line_too_long
+        literal_too_long
+        login_in_another_case
+        login_in_pieces
+        login_with_atom_and_literal
+        login_with_atoms
+        login_with_escapes_in_quoted_strings
+        login_with_literal_and_atom
+        login_with_literal_and_quoted_string
+        login_with_mixed_literals
+        login_with_nonsynchronising_literals
+        login_with_quoted_string_and_literal
+        login_with_quoted_strings
+        login_with_synchronising_literals
+        login_without_two_arguments
+        long_token
+        no_login_in_time
+        not_permitted
+        odd_tags
+        refused_token_is_renewed
+        refused_token_with_challenge
+        second_login_uses_the_same_token
+        stranger_learns_nothing
+        tls_hello
+        token_refused_twice
+        too_many_errors
+        too_many_wrong_passwords
+        upstream_closes_early
+        upstream_greets_with_bye
+        upstream_is_busy_once
+        upstream_refuses_starttls
+        upstream_repeats_the_token
+        upstream_speaks_garbage
+        upstream_starttls
+        upstream_starttls_injection
+        upstream_tells_capabilities_when_asked
+        upstream_without_initial_responses
+        what_the_upstream_says_last_passes
+        wildcard_opens_its_mailboxes
+        words_before_login
+        wrong_password
+    }
+    smtp {
+        auth_after_helo
+        auth_cancelled
+        auth_in_lower_case
+        auth_login
+        auth_login_with_initial_response
+        auth_malformed
+        auth_plain
+        auth_plain_with_initial_response
+        authority_refuses
+        authority_unavailable
+        commands_behind_the_login
+        ehlo_and_auth_in_one_packet
+        ehlo_promises
+        half_close_is_passed_on
+        http_request
+        line_too_long
+        long_token
+        message_by_bdat
+        message_by_data
+        no_login_in_time
+        not_permitted
+        promises_are_those_of_the_upstream
+        refusals_after_the_login_pass
+        refused_token_is_renewed
+        refused_token_with_challenge
+        second_login_uses_the_same_token
+        stranger_learns_nothing
+        tenant_forbids_smtp
+        tls_hello
+        token_refused_twice
+        too_many_errors
+        too_many_wrong_passwords
+        upstream_closes_early
+        upstream_greets_with_421
+        upstream_is_busy_once
+        upstream_speaks_garbage
+        upstream_starttls
+        upstream_starttls_injection
+        words_before_login
+        wrong_password
+    }
+}
+
+#[test]
+fn every_script_is_held() {
+    for (protocol, listed) in LISTED {
+        let listed: BTreeSet<String> = listed.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            listed,
+            scripts(protocol),
+            "listed in tests/dialogues.rs, found in the folder of {protocol}"
+        );
+    }
+}
+
+/// A failure without a script is one of which nobody has seen what the client is told.
+#[test]
+fn every_failure_is_in_a_script_of_every_protocol() {
+    /// What no conversation can bring about: something in the bridge itself must be broken.
+    const UNREACHABLE: [Failure; 1] = [Failure::Internal];
+    for (protocol, listed) in LISTED {
+        let scripts = listed.iter().map(|script| Script::read(&path(protocol, script)));
+        let exercised: BTreeSet<String> = scripts.flat_map(|script| script.setting.failures).collect();
+        let all = Failure::ALL.iter().filter(|failure| !UNREACHABLE.contains(failure));
+        let all: BTreeSet<String> = all.map(|failure| failure.name().to_owned()).collect();
+        assert_eq!(exercised, all, "failures in the scripts of {protocol}");
+    }
+}
+
+async fn hold(protocol: &str, script: &str) {
+    harness::script::trial::hold(protocol, &path(protocol, script)).await;
+}
+
+fn path(protocol: &str, script: &str) -> PathBuf {
+    folder(protocol).join(format!("{script}.txt"))
+}
+
+fn folder(protocol: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dialogues").join(protocol)
+}
+
+fn scripts(protocol: &str) -> BTreeSet<String> {
+    let files = std::fs::read_dir(folder(protocol)).unwrap().map(|file| file.unwrap().path());
+    files.map(|file| file.file_stem().unwrap().to_string_lossy().into_owned()).collect()
+}
