@@ -121,7 +121,7 @@ impl Config {
 
     /// Writes everything into a fresh folder, which is removed with what is returned.
     pub fn write(&self, certs: &Certs) -> Folder {
-        let folder = Folder(tempfile::tempdir().unwrap());
+        let folder = Folder(tempfile::Builder::new().prefix("footbridge-").tempdir().unwrap());
         self.write_to(folder.path(), certs);
         folder
     }
@@ -130,7 +130,7 @@ impl Config {
     pub fn write_to(&self, folder: &Path, certs: &Certs) {
         certs.write_ca(folder);
         for app in &self.apps {
-            std::fs::write(folder.join(format!("{}.secret", app.name)), &app.secret).unwrap();
+            write_private(&folder.join(format!("{}.secret", app.name)), &app.secret);
         }
         std::fs::write(folder.join("footbridge.toml"), self.text()).unwrap();
         std::fs::write(folder.join("mappings.toml"), &self.accounts).unwrap();
@@ -185,6 +185,16 @@ impl Folder {
     /// Where the client secret of an app is kept.
     pub fn secret(&self, app: &str) -> PathBuf {
         self.path().join(format!("{app}.secret"))
+    }
+}
+
+/// Writes a file that nobody else may read, as the bridge wants a secret to be kept.
+fn write_private(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
     }
 }
 

@@ -37,8 +37,13 @@ impl Count {
     /// # Panics
     /// Where they do not come for long.
     pub async fn reached(&self, wanted: usize) {
+        let came = self.reached_in_time(wanted).await;
+        assert!(came, "waited for {wanted} {}, saw {}", self.what, self.get());
+    }
+
+    /// As [`Count::reached`]; says whether they came.
+    pub async fn reached_in_time(&self, wanted: usize) -> bool {
         let mut now = self.now.subscribe();
-        let waited = timeout(PATIENCE, now.wait_for(|now| *now >= wanted)).await;
-        assert!(waited.is_ok(), "waited for {wanted} {}, saw {}", self.what, self.get());
+        timeout(PATIENCE, now.wait_for(|now| *now >= wanted)).await.is_ok()
     }
 }

@@ -100,20 +100,21 @@ impl Stage {
         }
     }
 
-    /// Ends what is still open and looks for what nobody expected.
+    /// Ends what is still open, the client first; nothing more may come then.
     ///
     /// # Errors
-    /// What is left over.
-    pub fn clear(&mut self) -> Result<(), String> {
-        if let Some(mut client) = self.client.take()
-            && !client.waiting().is_empty()
-        {
-            return Err(format!("the client was told more: {}", shown(client.waiting())));
+    /// What comes after all.
+    pub async fn clear(&mut self) -> Result<(), String> {
+        if let Some(client) = &mut self.client {
+            // It may have said before that it is done.
+            let _ = client.finish().await;
         }
-        if let Some(mut upstream) = self.upstream.wire.take()
-            && !upstream.waiting().is_empty()
-        {
-            return Err(format!("the upstream was told more: {}", shown(upstream.waiting())));
+        if let Some(mut upstream) = self.upstream.wire.take() {
+            expect_end(&mut upstream).await.map_err(|trouble| format!("upstream: {trouble}"))?;
+            let _ = upstream.finish().await;
+        }
+        if let Some(mut client) = self.client.take() {
+            expect_end(&mut client).await.map_err(|trouble| format!("client: {trouble}"))?;
         }
         Ok(())
     }
@@ -169,7 +170,10 @@ impl Stage {
         if let What::Answers(answer) = what {
             self.authority.next(answer.clone());
             self.answers += 1;
-            self.authority.answered().reached(self.answers).await;
+            let answered = self.authority.answered().reached_in_time(self.answers).await;
+            if !answered {
+                return Err("the authority was not asked".to_owned());
+            }
             self.last_answer = Some(answer.clone());
         } else {
             let last = self.last_answer.clone().ok_or("the authority has not answered yet")?;

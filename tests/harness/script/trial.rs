@@ -58,7 +58,7 @@ pub async fn hold(protocol: &str, path: &Path) {
         }
     }
     let last = script.steps.last().map_or(0, |step| step.number);
-    if let Err(trouble) = stage.clear() {
+    if let Err(trouble) = stage.clear().await {
         failed(last, trouble, bridge.log());
     }
     // Every session ends with its client, before the bridge is told to end.
