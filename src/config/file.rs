@@ -21,6 +21,8 @@ pub(super) struct File {
     text: String,
     /// The byte offsets at which lines begin.
     lines: Vec<usize>,
+    /// How many lines of the file stand before the text.
+    lines_before: usize,
     findings: RefCell<Vec<Finding>>,
     /// The text with spaces for what cannot be parsed; unset where all can.
     readable: OnceCell<String>,
@@ -44,6 +46,9 @@ const MOST_SYNTAX_ERRORS: usize = 20;
 /// The size up to which it is: a file of that size is parsed in some 10 ms.
 const REPARSED_BYTES: usize = 1024 * 1024;
 
+/// The size from which a file is read in pieces: a tree takes some twenty times as much as its text.
+const PIECE_BYTES: usize = 256 * 1024;
+
 impl File {
     /// Reads the file.
     ///
@@ -56,12 +61,34 @@ impl File {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             format!("line {} is not UTF-8", valid.split(|&byte| byte == b'\n').count())
         })?;
-        Ok(Self::new(path, text))
+        Ok(Self::new(path.into(), text, 0))
     }
 
-    pub(super) fn new(path: &Path, text: String) -> Self {
+    fn new(path: Arc<Path>, text: String, lines_before: usize) -> Self {
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { path: path.into(), text, lines, findings: RefCell::default(), readable: OnceCell::new() }
+        let (findings, readable) = (RefCell::default(), OnceCell::new());
+        Self { path, text, lines, lines_before, findings, readable }
+    }
+
+    /// The file in pieces, where it is large and consists of nothing but `[[account]]`s: each piece
+    /// begins with one. Where a piece is broken the cut may be the cause, as it is within a string;
+    /// then the file has to be read as a whole.
+    pub(super) fn pieces(&self) -> Option<impl Iterator<Item = Self>> {
+        let is_header = |line: &&usize| self.text[**line..].starts_with("[[account]]");
+        let first = *self.lines.iter().find(is_header)?;
+        let is_comment = |line: &str| line.is_empty() || line.starts_with('#');
+        if self.text.len() < PIECE_BYTES || !self.text[..first].lines().all(|line| is_comment(line.trim())) {
+            return None;
+        }
+        let mut start = 0;
+        Some(std::iter::from_fn(move || {
+            let enough = self.lines.partition_point(|line| *line < start + PIECE_BYTES);
+            let end = self.lines[enough..].iter().find(is_header).copied().unwrap_or(self.text.len());
+            let piece = (start < end).then(|| self.text[start..end].to_owned())?;
+            let lines_before = self.line_of(start);
+            start = end;
+            Some(Self::new(Arc::clone(&self.path), piece, lines_before))
+        }))
     }
 
     pub(super) fn path(&self) -> &Arc<Path> {
@@ -206,12 +233,13 @@ impl File {
     /// Line and column of a byte, counted from 1.
     pub(super) fn position(&self, at: usize) -> (usize, usize) {
         let line = self.line_of(at);
-        (line + 1, self.text.get(self.lines[line]..at).map_or(0, |before| before.chars().count()) + 1)
+        let column = self.text.get(self.lines[line]..at).map_or(0, |before| before.chars().count());
+        (self.lines_before + line + 1, column + 1)
     }
 
-    /// The line of a byte, for a text that names another place than its own.
-    pub(super) fn place(&self, at: usize) -> String {
-        format!("{}:{}", self.path.display(), self.position(at).0)
+    /// A line of the file, for a text that names another place than its own.
+    pub(super) fn place(&self, line: usize) -> String {
+        format!("{}:{line}", self.path.display())
     }
 
     /// Ends the reading: the mistakes in the order of the file.

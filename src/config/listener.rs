@@ -70,13 +70,13 @@ fn refuse_second<'t>(
         // An address of all interfaces takes the port from each of them.
         let mut others =
             taken.iter().filter(|((other, theirs), _)| *theirs == port && other.any() == Some(host));
-        others.next().map(|(_, at)| at)
+        others.next().map(|(_, line)| line)
     });
     if let Some(first) = first {
         let cause = format!("the port is taken by the listener at {}", bind.file.place(*first));
         bind.wrong(cause, "give each listener a port of its own");
     } else {
-        taken.insert((host, port), bind.span.start);
+        taken.insert((host, port), bind.file.position(bind.span.start).0);
     }
 }
 

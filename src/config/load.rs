@@ -62,12 +62,12 @@ pub fn load_with(path: &Path, environment: &Environment<'_>) -> Result<Loaded, M
     let tree = file.parse();
     let written = Written::read(&file, &tree, environment);
     let mappings = written.mappings.as_deref().and_then(|path| written.open(path));
-    let mappings_tree = mappings.as_ref().map(|file| (file, file.parse()));
-    let mapped = mappings_tree
-        .as_ref()
-        .map(|(file, tree)| (Arc::clone(file.path()), written.map(file, tree, environment)));
+    let mapped = mappings.map(|file| (Arc::clone(file.path()), written.map(&file, environment)));
     let mut mistakes = file.mistakes(&tree);
-    mistakes.extend(mappings_tree.iter().flat_map(|(file, tree)| file.mistakes(tree)));
+    let mapped = mapped.map(|(path, (mapped, found))| {
+        mistakes.extend(found);
+        (path, mapped)
+    });
     if mistakes.iter().any(|mistake| mistake.severity == Severity::Error) {
         return Err(Mistakes::new(mistakes));
     }
@@ -119,11 +119,19 @@ impl<'t> Written<'t> {
         file.ok()
     }
 
-    fn map(&self, file: &File, tree: &DeTable<'_>, environment: &Environment<'_>) -> Mapped {
+    /// Reads the accounts, and notes the mistakes in them.
+    fn map(&self, file: &File, environment: &Environment<'_>) -> (Mapped, Vec<Mistake>) {
         let broken = self.top.file.is_broken();
         let listening = (!broken && !self.listeners.is_empty()).then_some(self.protocols.as_slice());
-        Reader::new(&self.apps, listening, environment).read_all(&Table::top(file, tree, &schema::MAPPINGS))
+        let reader = || Reader::new(&self.apps, listening, environment);
+        if let Some(mapped) = file.pieces().and_then(|pieces| map_pieces(pieces, reader())) {
+            return mapped;
+        }
+        let (mut reader, tree) = (reader(), file.parse());
+        reader.read_all(&Table::top(file, &tree, &schema::MAPPINGS));
+        (reader.finish(), file.mistakes(&tree))
     }
+
     /// Puts the parts together, none of which has a mistake.
     fn finish(self, mapped: Option<(Arc<Path>, Mapped)>, warnings: Vec<Mistake>) -> Result<Loaded, Mistakes> {
         let (Some(state_dir), Some((mappings, mapped))) = (self.state_dir, mapped) else {
@@ -142,6 +150,20 @@ impl<'t> Written<'t> {
         let Mapped { accounts, plain } = mapped;
         Ok(Loaded { config, accounts, plain, mappings, warnings })
     }
+}
+
+/// Reads a large file piece by piece; nothing where a piece is broken.
+fn map_pieces(pieces: impl Iterator<Item = File>, mut reader: Reader<'_>) -> Option<(Mapped, Vec<Mistake>)> {
+    let mut mistakes = Vec::new();
+    for piece in pieces {
+        let tree = piece.parse();
+        if piece.is_broken() {
+            return None;
+        }
+        reader.read_all(&Table::top(&piece, &tree, &schema::MAPPINGS));
+        mistakes.extend(piece.mistakes(&tree));
+    }
+    Some((reader.finish(), mistakes))
 }
 
 fn in_whole_file(path: &Path, cause: String, cure: &str) -> Mistake {

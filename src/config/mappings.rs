@@ -55,7 +55,9 @@ pub(super) struct Reader<'m> {
     /// The protocols that have a listener; nothing where the listeners have mistakes.
     pub(super) listening: Option<&'m [ProtocolKind]>,
     pub(super) environment: &'m Environment<'m>,
+    /// The lines of the logins so far.
     taken: HashMap<LoginPattern, usize>,
+    mapped: Mapped,
     /// The apps whose provider has been found to lack a protocol.
     warned: HashSet<(String, ProtocolKind)>,
 }
@@ -73,22 +75,28 @@ impl<'m> Reader<'m> {
         listening: Option<&'m [ProtocolKind]>,
         environment: &'m Environment<'m>,
     ) -> Self {
-        Self { apps, listening, environment, taken: HashMap::new(), warned: HashSet::new() }
+        Self {
+            apps,
+            listening,
+            environment,
+            taken: HashMap::new(),
+            mapped: Mapped::default(),
+            warned: HashSet::new(),
+        }
     }
 
-    /// Reads every `[[account]]`, of which there must be one.
-    pub(super) fn read_all(mut self, top: &Table<'_>) -> Mapped {
-        let mut mapped = Mapped::default();
+    /// Reads every `[[account]]` of a file or a piece of it, of which there must be one.
+    pub(super) fn read_all(&mut self, top: &Table<'_>) {
         let mut any = false;
         for table in top.each("account", &schema::ACCOUNT) {
             any = true;
-            let number = mapped.accounts.len();
+            let number = self.mapped.accounts.len();
             if let Some((account, plain)) = self.read(&table) {
-                mapped.plain.extend(plain.into_iter().map(|(source, at)| {
+                self.mapped.plain.extend(plain.into_iter().map(|(source, at)| {
                     let (line, column) = table.file.position(at);
                     PlainPassword { account: number, source, line, column }
                 }));
-                mapped.accounts.push(account);
+                self.mapped.accounts.push(account);
             }
         }
         let empty = top.get("account").is_some_and(|item| item.is_list());
@@ -96,7 +104,11 @@ impl<'m> Reader<'m> {
             let cause = "there is no [[account]], so nobody can log in";
             top.missing(cause, "add [[account]] with login, password, app and grant");
         }
-        mapped
+    }
+
+    /// Ends the reading.
+    pub(super) fn finish(self) -> Mapped {
+        self.mapped
     }
 
     fn read(&mut self, table: &Table<'_>) -> Option<(Account, Vec<(Source, usize)>)> {
@@ -156,7 +168,7 @@ impl<'m> Reader<'m> {
             item.wrong(cause, "a login opens one account: take out one of the two");
             return None;
         }
-        self.taken.insert(pattern.clone(), item.span.start);
+        self.taken.insert(pattern.clone(), item.file.position(item.span.start).0);
         Some(Login { written, pattern })
     }
 

@@ -69,7 +69,9 @@ impl fmt::Display for Mistake {
         };
         write!(f, "{}: {severity}{}", self.place(), self.cause)?;
         if let Some(Spot { line, quote: Some(quote), .. }) = &self.spot {
-            write!(f, "\n{line:>5} | {}\n      | {}", quote.text, quote.underline())?;
+            let line = format!("{line:>4}");
+            let gutter = " ".repeat(line.len());
+            write!(f, "\n {line} | {}\n {gutter} | {}", quote.text, quote.underline())?;
         }
         if let Some(cure) = &self.cure {
             write!(f, "\n  cure: {cure}")?;

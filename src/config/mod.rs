@@ -4,9 +4,9 @@
 //! column, the offending text and a cure, and builds the settings of every room. After it nothing
 //! checks the configuration again.
 //!
-//! [`schema`] has every key as data; the other files have one table each: `listener` has
-//! `[[listener]]`, `app` has `[app.NAME]`. They read through [`reader`], which answers `None` after it
-//! has noted a mistake in the [`file`], so that reading goes on and finds the next one.
+//! `schema` has every key as data; the other files have one table each: `listener` has
+//! `[[listener]]`, `app` has `[app.NAME]`. They read through `reader`, which answers `None` after it
+//! has noted a mistake in the `file`, so that reading goes on and finds the next one.
 
 mod account;
 mod app;

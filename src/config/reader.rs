@@ -9,7 +9,7 @@ use super::{
     file::File,
     hide::is_variable_name,
     mistake::quoted,
-    schema::{Keys, cure_for_unknown, nearest},
+    schema::{Keys, TOP, cure_for_unknown, nearest},
 };
 use crate::secret::Environment;
 
@@ -33,12 +33,15 @@ pub(super) enum Place<'t> {
     Fixed(&'static str),
     /// By kind and name: `[app.contoso]`.
     Named(&'static str, &'t str),
+    /// By the key that it stands under.
+    Under(&'t str),
 }
 
 impl std::fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Fixed(text) => f.write_str(text),
+            Self::Under(key) => f.write_str(key),
             Self::Named(kind, name) => write!(f, "[{kind}.{}]", name.escape_debug()),
         }
     }
@@ -72,7 +75,7 @@ impl<'t> Table<'t> {
         for (key, value) in entries {
             let written = key.get_ref().as_ref();
             if keys.later.contains(&written) {
-                refuse_later(file, place, key, value);
+                refuse_later(file, keys, place, key, value);
             } else if !keys.known.contains(&written) {
                 let cause = format!("unknown key {} in {place}", quoted(written));
                 let meant = nearest(written, keys.known.iter().chain(keys.later).copied());
@@ -113,7 +116,9 @@ impl<'t> Table<'t> {
     pub(super) fn need(&self, key: &'static str, cure: &str) -> Option<Item<'t>> {
         let item = self.get(key);
         if item.is_none() && self.lacks(key) {
-            self.missing(format!("{} has no {key}", self.place), cure);
+            let login = self.entries.get("login").and_then(|login| login.get_ref().as_str());
+            let login = login.map_or(String::new(), |login| format!(" {}", quoted(login)));
+            self.missing(format!("{}{login} has no {key}", self.place), cure);
         }
         item
     }
@@ -182,13 +187,14 @@ impl<'t> Table<'t> {
 /// Says that a key or table has no effect in this version, and what it holds.
 fn refuse_later(
     file: &File,
+    keys: &Keys,
     place: Place<'_>,
     key: &Spanned<std::borrow::Cow<'_, str>>,
     value: &Spanned<DeValue<'_>>,
 ) {
     let name = key.get_ref();
     let cure = "take it out, so that nobody relies on it";
-    if value.get_ref().is_table() && matches!(place, Place::Fixed(_)) {
+    if value.get_ref().is_table() && keys.place == TOP.place {
         let cause = format!("[{name}] is not available in this version");
         file.wrong(value.span(), cause, cure);
         for key in value.get_ref().as_table().into_iter().flat_map(DeTable::keys) {
@@ -378,7 +384,9 @@ impl<'t> Item<'t> {
             self.not_a("a table", format!("write {} = {{ {} = … }}", self.key, keys.known[0]));
             return None;
         };
-        Some(Table::open(self.file, entries, keys, Place::Fixed(keys.place), Some(self.span.clone())))
+        let is_table_of_its_own = keys.place.starts_with('[');
+        let place = if is_table_of_its_own { Place::Fixed(keys.place) } else { Place::Under(self.key) };
+        Some(Table::open(self.file, entries, keys, place, Some(self.span.clone())))
     }
 
     /// A string in which every `${NAME}` stands for an environment variable.

@@ -334,11 +334,7 @@ fn a_provider_is_checked_by_every_key() {
         ("\"implicit\"", "\"none\"", &["footbridge.toml:24:50: tls cannot be \"none\""]),
         ("port = 10993", "port = 0", &["footbridge.toml:24:37: 0 is no port"]),
         ("port = 10993", "port = 65536", &["footbridge.toml:24:37: 65536 is no port"]),
-        (
-            "host = \"localhost\", port = 10993",
-            "port = 10993",
-            &["footbridge.toml:24:8: imap and smtp of [provider.NAME] has no host"],
-        ),
+        ("host = \"localhost\", port = 10993", "port = 10993", &["footbridge.toml:24:8: imap has no host"]),
         (
             "host = \"localhost\", port = 10993",
             "host = \"localhost:993\"",

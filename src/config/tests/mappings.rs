@@ -36,6 +36,12 @@ fn an_account_with_nothing_in_it_lacks_four_keys() {
 }
 
 #[test]
+fn an_account_that_lacks_a_key_is_named() {
+    let expected = ["mappings.toml:1:1: [[account]] \"scanner@contoso.com\" has no grant"];
+    assert_eq!(causes(&printed(MAIN, &with(MAPPINGS, "grant = \"client_credentials\"\n", ""))), expected);
+}
+
+#[test]
 fn a_wildcard_must_not_open_every_mailbox() {
     let wildcard =
         |more: &str| with(MAPPINGS, "\"scanner@contoso.com\"", &format!("\"*@contoso.com\"\n{more}"));

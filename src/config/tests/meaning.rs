@@ -142,10 +142,34 @@ fn the_state_folder_is_the_one_of_systemd_unless_one_is_written() {
 }
 
 #[test]
-fn many_accounts_are_read_one_by_one() {
-    let mappings: String =
-        (0..2000).map(|number| with(MAPPINGS, "scanner@", &format!("scanner{number}@"))).collect();
+fn a_large_file_is_read_as_a_small_one_is() {
+    let numbered = |number: usize| with(MAPPINGS, "scanner@", &format!("scanner{number}@"));
+    let mappings = format!("# many\n{}", (0..1500).map(numbered).collect::<String>());
     let loaded = loaded(MAIN, &mappings);
-    assert_eq!(loaded.account_count(), 2000);
-    assert_eq!(loaded.accounts[1999].name(), "scanner1999@contoso.com");
+    assert_eq!(loaded.account_count(), 1500);
+    assert_eq!(loaded.accounts[1499].name(), "scanner1499@contoso.com");
+    let twice =
+        with(&mappings, "scanner1499@", "Scanner7@").replace("\"contoso\"", "\"contoso\"\ncolour = 1");
+    let printed = printed(MAIN, &twice);
+    let causes = causes(&printed);
+    assert_eq!(causes.len(), 1501);
+    assert_eq!(
+        causes[1499],
+        "mappings.toml:8997:9: login \"Scanner7@contoso.com\" is there already, at mappings.toml:45"
+    );
+    assert_eq!(causes[1500], "mappings.toml:9000:1: unknown key \"colour\" in [[account]]");
+}
+
+#[test]
+fn a_large_file_with_a_syntax_error_is_read_as_a_whole() {
+    let numbered = |number: usize| with(MAPPINGS, "scanner@", &format!("scanner{number}@"));
+    let many = (0..1500).map(numbered).collect::<String>();
+    let within_string = with(&many, "\"scanner1400@contoso.com\"", "\"\"\"\\\n[[account]]\"\"\"");
+    let printed = printed(MAIN, &within_string);
+    assert_eq!(
+        causes(&printed),
+        ["mappings.toml:7001:1: [[account]] has no mailbox, and its login is no address"]
+    );
+    let broken = with(&many, "scanner1400@contoso.com\"", "scanner1400@contoso.com");
+    assert_eq!(causes(&super::printed(MAIN, &broken)).len(), 1);
 }

@@ -26,7 +26,7 @@ fn a_secret_is_kept_in_one_place_which_has_it() {
             "{ environment = \"A\" }",
             &[
                 &format!("{at}a secret is kept in exactly one place"),
-                "footbridge.toml:19:12: unknown key \"environment\" in a secret value",
+                "footbridge.toml:19:12: unknown key \"environment\" in secret",
             ],
         ),
         (SECRET, "{ env = \"NOBODY\" }", &[&format!("{at}environment variable NOBODY is not set")]),
