@@ -92,6 +92,13 @@ impl Client {
         self.until("in {…}").await.pop().unwrap()
     }
 
+    /// IMAP: as [`Client::imap_login`], for a login that ends the connection.
+    pub async fn imap_login_refused(&mut self, login: &str, password: &str) -> String {
+        self.expect("* OK {…}").await;
+        self.say(&format!("in LOGIN \"{login}\" \"{password}\"")).await;
+        self.line().await
+    }
+
     /// SMTP: reads the greeting, says EHLO, logs in and returns the reply.
     pub async fn smtp_login(&mut self, login: &str, password: &str) -> String {
         self.expect("220 {…}").await;

@@ -28,6 +28,7 @@ pub mod exchange;
 pub mod pattern;
 pub mod script;
 pub mod wire;
+pub mod world;
 
 use std::time::Duration;
 

@@ -1,0 +1,86 @@
+//! Everything that a story needs: a pretend authority and Exchange, and a real bridge in front.
+
+use std::sync::Arc;
+
+use super::{
+    authority::Authority, bridge::Bridge, certs::Certs, client::Client, config::Config, config::Folder,
+    exchange::Exchange,
+};
+
+/// A login, which is its mailbox as well.
+pub const ANN: &str = "ann@example.com";
+
+/// Another one.
+pub const BOB: &str = "bob@example.com";
+
+/// Both their passwords.
+pub const PASSWORD: &str = "correct horse";
+
+/// A bridge between its two ends.
+pub struct World {
+    /// Who vouches for both ends.
+    pub certs: Arc<Certs>,
+    /// The token authority.
+    pub authority: Authority,
+    /// The mail server.
+    pub exchange: Exchange,
+    /// The configuration and the state of the bridge.
+    pub folder: Folder,
+    /// The bridge.
+    pub bridge: Bridge,
+}
+
+impl World {
+    /// A world with accounts and mailboxes for [`ANN`] and [`BOB`].
+    pub fn start() -> Self {
+        Self::with(|config, _, _| config)
+    }
+
+    /// As [`World::start`], with more in the configuration; the certificates and the exchange are there to be
+    /// led to by other authorities.
+    pub fn with(more: impl FnOnce(Config, &Certs, &Exchange) -> Config) -> Self {
+        Self::with_environment(more, |_| Vec::new())
+    }
+
+    /// As [`World::with`], with environment variables for the bridge.
+    pub fn with_environment(
+        more: impl FnOnce(Config, &Certs, &Exchange) -> Config,
+        environment: impl FnOnce(&Folder) -> Vec<(&'static str, String)>,
+    ) -> Self {
+        let certs = Certs::new();
+        let authority = Authority::start(&certs);
+        let exchange = Exchange::start(&certs, &authority);
+        let mut config = Config::new(&authority, &exchange);
+        for user in [ANN, BOB] {
+            exchange.mailboxes().create(user);
+            config = config.account(user, PASSWORD);
+        }
+        let folder = more(config, &certs, &exchange).write(&certs);
+        let environment = environment(&folder);
+        let environment: Vec<(&str, &str)> =
+            environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let bridge = Bridge::start_with(folder.path(), &[], &environment);
+        Self { certs, authority, exchange, folder, bridge }
+    }
+
+    /// A mail program that has connected and not said a word.
+    pub async fn connect(&self, protocol: &str) -> Client {
+        Client::connect(self.bridge.addr(protocol)).await
+    }
+
+    /// A mail program that has logged in by IMAP.
+    pub async fn imap(&self, login: &str) -> Client {
+        let mut client = self.connect("imap").await;
+        let reply = client.imap_login(login, PASSWORD).await;
+        assert!(reply.starts_with("in OK "), "{reply}");
+        client
+    }
+
+    /// A mail program that has logged in by SMTP.
+    pub async fn smtp(&self, login: &str) -> Client {
+        let mut client = self.connect("smtp").await;
+        let reply = client.smtp_login(login, PASSWORD).await;
+        assert!(reply.starts_with("235 "), "{reply}");
+        client
+    }
+}
