@@ -52,6 +52,7 @@ dialogues! {
         http_request
         line_too_long
         literal_too_long
+        literal_without_waiting
         login_in_another_case
         login_in_pieces
         login_with_atom_and_literal
@@ -69,6 +70,7 @@ dialogues! {
         no_login_in_time
         not_permitted
         odd_tags
+        password_of_strange_bytes
         refused_token_is_renewed
         refused_token_with_challenge
         second_login_uses_the_same_token
@@ -79,13 +81,17 @@ dialogues! {
         too_many_wrong_passwords
         upstream_closes_early
         upstream_greets_with_bye
+        upstream_greets_with_preauth
         upstream_is_busy_once
+        upstream_is_silent
+        upstream_never_ends_its_line
         upstream_refuses_starttls
         upstream_repeats_the_token
         upstream_speaks_garbage
         upstream_starttls
         upstream_starttls_injection
         upstream_tells_capabilities_when_asked
+        upstream_throttles
         upstream_without_initial_responses
         what_the_upstream_says_last_passes
         wildcard_opens_its_mailboxes
@@ -103,12 +109,14 @@ dialogues! {
         auth_plain_with_initial_response
         authority_refuses
         authority_unavailable
+        bdat_before_login
         commands_behind_the_login
         ehlo_and_auth_in_one_packet
         ehlo_promises
         half_close_is_passed_on
         http_request
         line_too_long
+        login_in_pieces
         long_token
         message_by_bdat
         message_by_data
@@ -128,6 +136,8 @@ dialogues! {
         upstream_closes_early
         upstream_greets_with_421
         upstream_is_busy_once
+        upstream_never_ends_its_greeting
+        upstream_refuses_starttls
         upstream_speaks_garbage
         upstream_starttls
         upstream_starttls_injection
