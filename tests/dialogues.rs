@@ -136,6 +136,7 @@ dialogues! {
         upstream_closes_early
         upstream_greets_with_421
         upstream_is_busy_once
+        upstream_is_silent
         upstream_never_ends_its_greeting
         upstream_refuses_starttls
         upstream_speaks_garbage

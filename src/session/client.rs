@@ -104,7 +104,7 @@ impl<P: Protocol> Client<P> {
     }
 
     /// Tells the client that it is not. `false` when the connection is over.
-    pub(super) async fn reject(&mut self, refusal: &Refusal) -> Result<bool, Interrupted> {
+    pub(super) async fn reject(&mut self, refusal: &Refusal, house: &House) -> Result<bool, Interrupted> {
         let afterwards = self.dialogue.reject(refusal, &mut self.out);
         self.attempts += 1;
         if afterwards == Afterwards::StaysOpen && self.attempts >= throttle::ATTEMPTS {
@@ -115,6 +115,8 @@ impl<P: Protocol> Client<P> {
             self.close().await;
             return Ok(false);
         }
+        // What the bridge waited for in vain is not the client's to make up for.
+        self.deadline = Instant::now() + house.timing.login_timeout;
         Ok(true)
     }
 

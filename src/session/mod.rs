@@ -89,7 +89,7 @@ async fn log_in<P: Protocol>(
             }
             Err(refusal) => {
                 record.refused(&refusal);
-                if !client.reject(&refusal).await? {
+                if !client.reject(&refusal, house).await? {
                     return Ok(Err(Closed::Refused));
                 }
             }
