@@ -1,0 +1,19 @@
+//! Footbridge between real mail programs and real servers: every program here was written by someone else.
+//!
+//! The servers take OAuth tokens only; the mail programs know a user name and a password only. `tests/install` installs both.
+
+#![allow(clippy::unwrap_used, reason = "where a test cannot go on, it has failed")]
+#![allow(unreachable_pub, reason = "nothing here is a library")]
+
+mod authority;
+#[allow(dead_code, reason = "other tests need more of it")]
+#[path = "../harness/bridge.rs"]
+mod bridge;
+mod clients;
+mod lab;
+mod message;
+mod servers;
+
+mod imap;
+mod smtp;
+mod tokens;
