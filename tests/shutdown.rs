@@ -49,6 +49,7 @@ async fn ends_gently_on(signal: &str) {
     session.expect("* BYE {…}").await;
     session.expect("b OK {…}").await;
     session.expect_end().await;
+    drop(session);
     let (status, log) = world.bridge.wait();
     assert_eq!(status.code(), Some(0), "{log}");
 }
@@ -143,7 +144,7 @@ async fn a_killed_bridge_does_not_lock_its_successor_out() {
 /// Bytes that a client still sends while it is sent away must not turn the goodbye into a reset.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_goodbye_arrives_even_where_the_client_goes_on_talking() {
-    let world = World::with(|config, _, _| config.limit("login_timeout = \"1s\""));
+    let world = World::start();
     let mut client = world.connect("imap").await;
     client.expect("* OK {…}").await;
     client.send("a LOGIN {200000+}\r\n").await;
