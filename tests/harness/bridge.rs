@@ -7,11 +7,14 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Condvar, Mutex},
     thread,
+    time::Duration,
 };
 
 use serde_json::Value;
 
-use super::PATIENCE;
+/// How long a test waits for something that has to happen. Far above what it takes, so that a busy
+/// machine does not fail a test; reached only where it would never happen.
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running bridge.
 pub struct Bridge {

@@ -30,8 +30,4 @@ pub mod script;
 pub mod wire;
 pub mod world;
 
-use std::time::Duration;
-
-/// How long a test waits for something that has to happen. Far above what it takes, so that a busy
-/// machine does not fail a test; reached only where it would never happen.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub use bridge::PATIENCE;
