@@ -61,15 +61,15 @@ struct Answers {
 impl Authority {
     /// Opens for business on a free port, knowing [`APP`].
     pub fn start(certs: &Certs) -> Self {
-        Self::on_port(0, certs, Some(Answer::Issue)).expect("a free port")
+        Self::answering(certs, Some(Answer::Issue))
     }
 
     /// As [`Authority::start`], but every request waits until [`Authority::next`] says what it gets.
     pub fn scripted(certs: &Certs) -> Self {
-        Self::on_port(0, certs, None).expect("a free port")
+        Self::answering(certs, None)
     }
 
-    fn on_port(port: u16, certs: &Certs, otherwise: Option<Answer>) -> std::io::Result<Self> {
+    fn answering(certs: &Certs, otherwise: Option<Answer>) -> Self {
         let shared = Arc::new(Shared {
             issuer: Arc::new(Issuer::new()),
             apps: Mutex::default(),
@@ -81,10 +81,10 @@ impl Authority {
         let router = Router::new()
             .route("/{tenant}/oauth2/v2.0/token", post(token_endpoint))
             .with_state(Arc::clone(&shared));
-        let https = https::Server::start(port, certs.acceptor(), router)?;
+        let https = https::Server::start(certs.acceptor(), router);
         let authority = Self { https, shared };
         authority.register(APP.0, APP.1, APP.2);
-        Ok(authority)
+        authority
     }
 
     /// Where it listens.

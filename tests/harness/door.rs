@@ -35,22 +35,19 @@ struct Open {
 }
 
 impl Door {
-    /// Opens a door on `port`, or on a free one where that is 0. `serve` gets every connection, and
-    /// a token that says when the connection is cut: its future is dropped then.
-    ///
-    /// # Errors
-    /// Where the port is taken.
-    pub fn open<F, S>(port: u16, serve: S) -> std::io::Result<Self>
+    /// Opens a door on a free port. `serve` gets every connection, and a token that says when the
+    /// connection is cut: its future is dropped then.
+    pub fn open<F, S>(serve: S) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
         S: Fn(TcpStream, CancellationToken) -> F + Send + Sync + 'static,
     {
-        let reserved = bound(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
-        let addr = reserved.local_addr()?;
+        let reserved = bound(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let addr = reserved.local_addr().unwrap();
         let serve: Serve = Arc::new(move |stream, cut| Box::pin(serve(stream, cut)));
         let accepted = Count::of("connections");
-        let open = Open::start(bound(addr)?.listen(128)?, &serve, &accepted);
-        Ok(Self { addr, serve, _reserved: reserved, open: Mutex::new(Some(open)), accepted })
+        let open = Open::start(listening(addr), &serve, &accepted);
+        Self { addr, serve, _reserved: reserved, open: Mutex::new(Some(open)), accepted }
     }
 
     /// Where it is.
@@ -77,8 +74,7 @@ impl Door {
     pub fn reopen(&self) {
         let mut open = self.open.lock().unwrap();
         if open.is_none() {
-            let listener = bound(self.addr).and_then(|socket| socket.listen(128)).unwrap();
-            *open = Some(Open::start(listener, &self.serve, &self.accepted));
+            *open = Some(Open::start(listening(self.addr), &self.serve, &self.accepted));
         }
     }
 
@@ -118,6 +114,10 @@ async fn accept(listener: TcpListener, serve: Serve, accepted: Count, cut: Arc<M
             accepted.add();
         }
     }
+}
+
+fn listening(addr: SocketAddr) -> TcpListener {
+    bound(addr).and_then(|socket| socket.listen(128)).unwrap()
 }
 
 fn bound(addr: SocketAddr) -> std::io::Result<TcpSocket> {

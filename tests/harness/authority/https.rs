@@ -28,9 +28,9 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn start(port: u16, acceptor: TlsAcceptor, router: Router) -> io::Result<Self> {
+    pub(super) fn start(acceptor: TlsAcceptor, router: Router) -> Self {
         let (sender, lines) = mpsc::unbounded_channel();
-        let door = Door::open(port, move |stream, cut| {
+        let door = Door::open(move |stream, cut| {
             let (acceptor, sender) = (acceptor.clone(), sender.clone());
             async move {
                 if let Ok(stream) = acceptor.accept(stream).await {
@@ -38,13 +38,13 @@ impl Server {
                         sender.send(Line { stream, cutting: Box::pin(cut.clone().cancelled_owned()), cut });
                 }
             }
-        })?;
+        });
         let app = router.into_make_service_with_connect_info::<Hangup>();
         let lines = Lines { lines, addr: door.addr() };
         let serving = tokio::spawn(async move {
             let _ = axum::serve(lines, app).await;
         });
-        Ok(Self { door, _serving: AbortOnDropHandle::new(serving) })
+        Self { door, _serving: AbortOnDropHandle::new(serving) }
     }
 }
 
