@@ -1,11 +1,11 @@
 //! The story: one client from its connection to its last byte.
 //!
-//! [`log_in`] and [`admit`] are what this program does; everything else in the repository is a
+//! `log_in` and `admit` are what this program does; everything else in the repository is a
 //! footnote to them. Nothing here knows a word of any protocol: the rooms speak, the story decides
 //! what happens next and how long it may take.
 //!
 //! What the types forbid: an access token for somebody whose password was not checked (it takes a
-//! [`Permit`](crate::policy::Permit), which takes a [`Verified`](crate::account::Verified), which
+//! [`Permit`], which takes a [`Verified`](crate::account::Verified), which
 //! only the check makes); a packet to the upstream for a stranger; a splice before the client was
 //! told that it is in.
 
