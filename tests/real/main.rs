@@ -6,9 +6,10 @@
 #![allow(unreachable_pub, reason = "nothing here is a library")]
 
 mod authority;
+#[allow(dead_code, reason = "other tests need more of it")]
+#[path = "../harness/bridge.rs"]
+mod bridge;
 mod clients;
-#[path = "../harness/mod.rs"]
-mod harness;
 mod lab;
 mod message;
 mod servers;
@@ -16,5 +17,3 @@ mod servers;
 mod imap;
 mod smtp;
 mod tokens;
-
-use harness::bridge;
