@@ -142,6 +142,7 @@ dialogues! {
         upstream_speaks_garbage
         upstream_starttls
         upstream_starttls_injection
+        upstream_takes_no_token
         words_before_login
         wrong_password
     }

@@ -41,6 +41,16 @@ const SETTINGS: &[Entry] = &[
         "a Conditional Access or authentication policy refuses (5.7.139)",
         "see Entra > Sign-in logs",
     ),
+    (
+        "no AUTH ",
+        "it does not offer the login by token",
+        "check the provider's host and port, and SMTP AUTH of the mailbox",
+    ),
+    (
+        "504 ",
+        "it does not take the login by token (504)",
+        "check SMTP AUTH of the tenant and the mailbox, and the provider's sasl",
+    ),
     ("5.7.139", "the tenant's settings refuse (5.7.139)", "see https://aka.ms/smtp_auth_disabled"),
 ];
 

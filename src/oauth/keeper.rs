@@ -73,6 +73,15 @@ impl Slot {
         // A poisoned lock means that a transition panicked; they hold no invariant half-way.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// What to tell a login whose time is over while an attempt is in flight: what was wrong with the
+    /// one before, which says more than that there was no answer.
+    fn out_of_time(&self) -> Refusal {
+        let known = self.state().trouble().cloned();
+        known.unwrap_or_else(|| {
+            reply::unavailable(&self.app, "no answer in the time for a login", None).refusal
+        })
+    }
 }
 
 impl Tokens {
@@ -180,9 +189,7 @@ impl Tokens {
             };
             let until = if fallback.is_some() { patience } else { deadline };
             if timeout_at(until, changed.changed()).await.is_err() {
-                let waited = "no answer in the time for a login";
-                let refusal = || reply::unavailable(&slot.app, waited, None).refusal;
-                return fallback.map(Access::from).ok_or_else(refusal);
+                return fallback.map(Access::from).ok_or_else(|| slot.out_of_time());
             }
         }
     }

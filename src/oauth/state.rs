@@ -63,6 +63,8 @@ pub(super) struct State {
     failures: u32,
     /// The last permanent refusal, which attempt it answered, and how often it came in a row.
     refused: Option<(Attempt, Refusal, u32)>,
+    /// The last trouble, until a token was issued or refused.
+    trouble: Option<Refusal>,
     renewed_for_rejection: Option<SystemTime>,
     last_used: Option<SystemTime>,
 }
@@ -72,7 +74,10 @@ enum Phase {
     #[default]
     Idle,
     InFlight,
+    /// The last attempt failed. Who waited for it waits on until `until`; a new login may ask from
+    /// `asked_from` on, so that it does not pay for a back-off that others have earned.
     Resting {
+        asked_from: SystemTime,
         until: SystemTime,
         why: Refusal,
     },
@@ -92,20 +97,26 @@ impl State {
         match (&self.phase, good) {
             (Phase::InFlight, good) => Advice::Await(self.attempts, good),
             (Phase::Resting { until, .. }, Some(held)) if now < *until => Advice::Use(held),
-            (Phase::Resting { until, why }, None) if now < *until => {
-                if why.failure.is_temporary() {
-                    Advice::Rest(*until, why.clone())
-                } else {
-                    Advice::Refuse(why.clone())
+            (Phase::Resting { asked_from, until, why }, None) => {
+                let until = if awaited.is_some() { *until } else { *asked_from };
+                match now < until {
+                    true if why.failure.is_temporary() => Advice::Rest(until, why.clone()),
+                    true => Advice::Refuse(why.clone()),
+                    false => self.ask(None, awaited),
                 }
             }
-            (Phase::Idle | Phase::Resting { .. }, good) => match &self.refused {
-                // The attempt that this login waited for was refused; asking again changes nothing.
-                Some((attempt, refusal, _)) if awaited.is_some_and(|awaited| *attempt >= awaited) => {
-                    good.map_or_else(|| Advice::Refuse(refusal.clone()), Advice::Use)
-                }
-                _ => Advice::Start(good),
-            },
+            (Phase::Idle | Phase::Resting { .. }, good) => self.ask(good, awaited),
+        }
+    }
+
+    /// Asks the authority, unless it has refused the attempt that this login waited for: asking again
+    /// changes nothing.
+    fn ask(&self, good: Option<Held>, awaited: Option<Attempt>) -> Advice {
+        match &self.refused {
+            Some((attempt, refusal, _)) if awaited.is_some_and(|awaited| *attempt >= awaited) => {
+                good.map_or_else(|| Advice::Refuse(refusal.clone()), Advice::Use)
+            }
+            _ => Advice::Start(good),
         }
     }
 
@@ -134,6 +145,7 @@ impl State {
         self.phase = Phase::Idle;
         self.failures = 0;
         self.refused = None;
+        self.trouble = None;
         self.generation
     }
 
@@ -142,18 +154,22 @@ impl State {
         self.failures = self.failures.saturating_add(1);
         let Unissued { refusal, retry_after } = unissued;
         if refusal.failure.is_temporary() {
-            let own = timing::retry_after(self.failures, chance);
-            let rest = retry_after.map_or(own, timing::obeyed_retry_after);
+            let asked = retry_after.map(timing::obeyed_retry_after);
+            let rest = asked.unwrap_or_else(|| timing::retry_after(self.failures, chance));
+            let asked_from = now + asked.unwrap_or_else(|| rest.min(timing::NEW_LOGIN_ASKS));
             self.refused = None;
-            self.phase = Phase::Resting { until: now + rest, why: refusal };
+            self.trouble = Some(refusal.clone());
+            self.phase = Phase::Resting { asked_from, until: now + rest, why: refusal };
             return;
         }
+        self.trouble = None;
         let times = match &self.refused {
             Some((_, before, times)) if *before == refusal => times + 1,
             _ => 1,
         };
         self.phase = if times >= 2 {
-            Phase::Resting { until: now + timing::REFUSAL_REMEMBERED, why: refusal.clone() }
+            let until = now + timing::REFUSAL_REMEMBERED;
+            Phase::Resting { asked_from: until, until, why: refusal.clone() }
         } else {
             Phase::Idle
         };
@@ -174,6 +190,11 @@ impl State {
         }
         self.renewed_for_rejection = Some(now);
         true
+    }
+
+    /// Why the last attempt failed, if it did and the trouble was one that passes.
+    pub(super) fn trouble(&self) -> Option<&Refusal> {
+        self.trouble.as_ref()
     }
 
     /// When the token is to be renewed in the background, as long as it was used lately.
@@ -282,6 +303,18 @@ mod tests {
         assert!(matches!(state.advise(at(0), 0, None), Advice::Rest(until, _) if until == at(17)));
         fail(&mut state, Failure::AuthorityUnavailable, 20, Some(86_400));
         assert!(matches!(state.advise(at(20), 0, None), Advice::Rest(until, _) if until == at(320)));
+    }
+
+    #[test]
+    fn a_new_login_asks_again_soon_and_who_has_waited_later() {
+        let mut state = State::default();
+        for second in 0..8 {
+            fail(&mut state, Failure::AuthorityUnavailable, second, None);
+        }
+        assert!(matches!(state.advise(at(7), 0, None), Advice::Rest(until, _) if until == at(8)));
+        assert!(matches!(state.advise(at(8), 0, Some(8)), Advice::Rest(until, _) if until == at(37)));
+        assert!(matches!(state.advise(at(8), 0, None), Advice::Start(None)));
+        assert_eq!(state.trouble().map(|why| why.failure), Some(Failure::AuthorityUnavailable));
     }
 
     #[test]

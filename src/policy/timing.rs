@@ -49,6 +49,10 @@ pub fn least_life(lifetime: Duration) -> Duration {
     Duration::from_secs(5).min(lifetime / 10)
 }
 
+/// How soon after a failed attempt a new login may cause another: temporary failures are not
+/// remembered, and a thousand logins must not make a thousand requests.
+pub const NEW_LOGIN_ASKS: Duration = Duration::from_secs(1);
+
 /// How long a permanent refusal of the authority is repeated without asking again, from the second
 /// identical answer on: a client that retries in a loop must not hammer the authority.
 pub const REFUSAL_REMEMBERED: Duration = Duration::from_secs(5);

@@ -34,18 +34,24 @@ pub(super) async fn log_in<P: Protocol>(
         .ok_or_else(|| final_verdict(endpoint_missing(permit, &provider.name, P::KIND)))?;
     record.dialled(endpoint.to_string());
     let mut failures = 0;
+    let mut known = None;
     loop {
         let verdict = match attempt::<P>(permit, access, visit, house, (provider, endpoint), record).await {
             Ok(upstream) => return Ok(upstream),
             Err(verdict) => verdict,
         };
         failures += 1;
+        if Instant::now() >= visit.deadline {
+            // What was wrong before says more than that this attempt was cut short.
+            return Err(known.unwrap_or(verdict));
+        }
         let pause = timing::retry_after(failures, 0.5).min(timing::UPSTREAM_PAUSE);
         if !verdict.try_again || Instant::now() + pause >= visit.deadline {
             return Err(verdict);
         }
         debug!(failures, upstream.addr = %endpoint, why = %verdict.refusal, "upstream is tried again");
         sleep(pause).await;
+        known = Some(verdict);
     }
 }
 
