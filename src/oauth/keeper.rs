@@ -21,7 +21,7 @@ use super::{
     App,
     endpoint::{self, Http},
     reply,
-    state::{Advice, Attempt, Held, Issued, State, Unissued},
+    state::{Advice, Held, Issued, Renewal, State, Unissued},
 };
 use crate::{
     clock::SharedClock,
@@ -119,7 +119,7 @@ impl Tokens {
         deadline: Instant,
     ) -> Result<Option<Access>, Refusal> {
         let slot = self.slot(permit)?;
-        if !slot.state().may_replace(rejected.generation, self.clock.now()) {
+        if !slot.state().may_replace(rejected.generation, permit.user(), self.clock.now()) {
             return Ok(None);
         }
         self.obtain(slot, rejected.generation, deadline).await.map(Some)
@@ -133,10 +133,10 @@ impl Tokens {
             let now = self.clock.now();
             let mut next = now + timing::KEEPER_WAKES;
             for slot in self.slots.values() {
-                let due = slot.state().renewal_due(now);
-                match due {
-                    Some(due) if due <= now => _ = self.start(slot),
-                    Some(due) => next = next.min(due),
+                let renewal = slot.state().renew_if_due(now);
+                match renewal {
+                    Some(Renewal::Started(_)) => self.carry_out(slot),
+                    Some(Renewal::Due(due)) => next = next.min(due),
                     None => (),
                 }
             }
@@ -168,8 +168,8 @@ impl Tokens {
             let fallback = match advice {
                 Advice::Use(held) => return Ok(held.into()),
                 Advice::Refuse(refusal) => return Err(refusal),
-                Advice::Start(fallback) => {
-                    let attempt = self.start(slot);
+                Advice::Start(attempt, fallback) => {
+                    self.carry_out(slot);
                     awaited.get_or_insert(attempt);
                     fallback
                 }
@@ -194,12 +194,8 @@ impl Tokens {
         }
     }
 
-    /// Starts an attempt where none is in flight. Returns the number of the one that is.
-    fn start(&self, slot: &Arc<Slot>) -> Attempt {
-        let (attempt, new) = slot.state().start();
-        if !new {
-            return attempt;
-        }
+    /// Carries out the attempt that the slot has just started.
+    fn carry_out(&self, slot: &Arc<Slot>) {
         let span = info_span!(parent: None, "token", app = %slot.app.name);
         let asked_at = self.clock.now();
         let asking = Arc::clone(slot);
@@ -215,7 +211,6 @@ impl Tokens {
             changed.send_replace(());
         };
         self.tasks.spawn(settle.instrument(span));
-        attempt
     }
 }
 

@@ -3,7 +3,10 @@
 //! A slot holds one access token and at most one attempt to get another. Attempts are numbered, so
 //! that whoever waited for one can be told how that very one ended.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::HashMap,
+    time::{Duration, SystemTime},
+};
 
 use crate::{failure::Refusal, policy::timing, secret::Secret};
 
@@ -42,8 +45,8 @@ pub(super) type Attempt = u64;
 pub(super) enum Advice {
     /// Use this one.
     Use(Held),
-    /// Start an attempt and wait for it; the held token will do if it takes too long or fails.
-    Start(Option<Held>),
+    /// Carry out this attempt and wait for it; the held token will do if it takes too long or fails.
+    Start(Attempt, Option<Held>),
     /// Wait for the attempt in flight, likewise.
     Await(Attempt, Option<Held>),
     /// The last attempt failed; the next may start at this time.
@@ -61,12 +64,26 @@ pub(super) struct State {
     phase: Phase,
     /// Failed attempts in a row, for the back-off.
     failures: u32,
-    /// The last permanent refusal, which attempt it answered, and how often it came in a row.
+    /// The last permanent refusal, which attempt it answered, and how many came in a row.
     refused: Option<(Attempt, Refusal, u32)>,
-    /// The last trouble, until a token was issued or refused.
+    /// The last trouble that passes, until a token was issued or refused.
     trouble: Option<Refusal>,
-    renewed_for_rejection: Option<SystemTime>,
+    /// Before this the keeper does not ask, whatever has failed.
+    keeper_from: Option<SystemTime>,
+    rejections: Rejections,
     last_used: Option<SystemTime>,
+}
+
+/// What upstreams have said against tokens of this slot.
+#[derive(Debug, Default)]
+struct Rejections {
+    /// The generation that is to be replaced because of it. It may still be good for other mailboxes,
+    /// so it stays at hand until there is another.
+    suspect: Option<u64>,
+    /// When a token was last replaced because of one, at all and for which user.
+    replaced_at: Option<SystemTime>,
+    replaced_for: HashMap<String, SystemTime>,
+    user: String,
 }
 
 #[derive(Debug, Default)]
@@ -85,49 +102,61 @@ enum Phase {
 
 impl State {
     /// What to do at `now` for a login that wants a token newer than generation `newer_than` and has
-    /// waited for the attempt `awaited`.
+    /// waited for the attempt `awaited`. Where that is to start an attempt, it is started.
     pub(super) fn advise(&mut self, now: SystemTime, newer_than: u64, awaited: Option<Attempt>) -> Advice {
         self.last_used = Some(now);
         let good = self.held.clone().filter(|held| held.generation > newer_than && held.is_good(now));
         if let Some(held) = &good
             && held.is_fresh(now)
+            && self.rejections.suspect != Some(held.generation)
         {
             return Advice::Use(held.clone());
         }
         match (&self.phase, good) {
             (Phase::InFlight, good) => Advice::Await(self.attempts, good),
-            (Phase::Resting { until, .. }, Some(held)) if now < *until => Advice::Use(held),
+            (Phase::Resting { until, .. }, Some(held)) if is_ahead(*until, now) => Advice::Use(held),
             (Phase::Resting { asked_from, until, why }, None) => {
                 let until = if awaited.is_some() { *until } else { *asked_from };
-                match now < until {
-                    true if why.failure.is_temporary() => Advice::Rest(until, why.clone()),
-                    true => Advice::Refuse(why.clone()),
-                    false => self.ask(None, awaited),
+                if !is_ahead(until, now) {
+                    self.ask(None, awaited)
+                } else if why.failure.is_temporary() {
+                    Advice::Rest(until, why.clone())
+                } else {
+                    Advice::Refuse(why.clone())
                 }
             }
             (Phase::Idle | Phase::Resting { .. }, good) => self.ask(good, awaited),
         }
     }
 
-    /// Asks the authority, unless it has refused the attempt that this login waited for: asking again
-    /// changes nothing.
-    fn ask(&self, good: Option<Held>, awaited: Option<Attempt>) -> Advice {
+    /// Starts an attempt, unless the authority has refused the one that this login waited for: asking
+    /// again changes nothing.
+    fn ask(&mut self, good: Option<Held>, awaited: Option<Attempt>) -> Advice {
         match &self.refused {
             Some((attempt, refusal, _)) if awaited.is_some_and(|awaited| *attempt >= awaited) => {
                 good.map_or_else(|| Advice::Refuse(refusal.clone()), Advice::Use)
             }
-            _ => Advice::Start(good),
+            _ => Advice::Start(self.start(), good),
         }
     }
 
-    /// Starts an attempt, unless one is in flight. Returns its number, and whether it is new.
-    pub(super) fn start(&mut self) -> (Attempt, bool) {
-        let new = !matches!(self.phase, Phase::InFlight);
-        if new {
-            self.attempts += 1;
-            self.phase = Phase::InFlight;
+    fn start(&mut self) -> Attempt {
+        self.attempts += 1;
+        self.phase = Phase::InFlight;
+        self.attempts
+    }
+
+    /// Starts an attempt where the token is due to be renewed at `now`; else says when it will be, as
+    /// long as it is in use and still good.
+    pub(super) fn renew_if_due(&mut self, now: SystemTime) -> Option<Renewal> {
+        let held = self.held.as_ref().filter(|held| held.is_good(now))?;
+        let used = now.duration_since(self.last_used?).is_ok_and(|age| age < timing::USED_LATELY);
+        if !used || matches!(self.phase, Phase::InFlight) {
+            return None;
         }
-        (self.attempts, new)
+        let due = if held.is_from_the_future(now) { now } else { held.renew_at };
+        let due = self.keeper_from.filter(|from| is_ahead(*from, now)).map_or(due, |from| due.max(from));
+        Some(if due <= now { Renewal::Started(self.start()) } else { Renewal::Due(due) })
     }
 
     /// Ends the attempt in flight with a token that was asked for at `asked_at`. Returns its
@@ -146,6 +175,8 @@ impl State {
         self.failures = 0;
         self.refused = None;
         self.trouble = None;
+        self.keeper_from = None;
+        self.rejections.replaced(asked_at);
         self.generation
     }
 
@@ -153,20 +184,20 @@ impl State {
     pub(super) fn unissued(&mut self, unissued: Unissued, now: SystemTime, chance: f64) {
         self.failures = self.failures.saturating_add(1);
         let Unissued { refusal, retry_after } = unissued;
+        let own = timing::retry_after(self.failures, chance);
+        let asked = retry_after.map_or(Duration::ZERO, timing::obeyed_retry_after);
+        let background = timing::background_retry_after(self.failures, chance);
+        self.keeper_from = Some(now + background.max(asked));
         if refusal.failure.is_temporary() {
-            let asked = retry_after.map(timing::obeyed_retry_after);
-            let rest = asked.unwrap_or_else(|| timing::retry_after(self.failures, chance));
-            let asked_from = now + asked.unwrap_or_else(|| rest.min(timing::NEW_LOGIN_ASKS));
+            let asked_from = now + own.min(timing::NEW_LOGIN_ASKS).max(asked);
             self.refused = None;
             self.trouble = Some(refusal.clone());
-            self.phase = Phase::Resting { asked_from, until: now + rest, why: refusal };
+            self.phase = Phase::Resting { asked_from, until: now + own.max(asked), why: refusal };
             return;
         }
         self.trouble = None;
-        let times = match &self.refused {
-            Some((_, before, times)) if *before == refusal => times + 1,
-            _ => 1,
-        };
+        // The text may differ by a time or an id; a refusal after a refusal is the same to us.
+        let times = self.refused.as_ref().map_or(1, |(_, _, times)| times + 1);
         self.phase = if times >= 2 {
             let until = now + timing::REFUSAL_REMEMBERED;
             Phase::Resting { asked_from: until, until, why: refusal.clone() }
@@ -176,50 +207,72 @@ impl State {
         self.refused = Some((self.attempts, refusal, times));
     }
 
-    /// Whether a token of this generation, which an upstream has just rejected, may be replaced
-    /// because of that. Says yes once in a while only: see [`timing::REJECTION_RENEWAL`].
-    pub(super) fn may_replace(&mut self, rejected: u64, now: SystemTime) -> bool {
-        if self.generation > rejected || matches!(self.phase, Phase::InFlight) {
-            return true;
-        }
-        let lately = self
-            .renewed_for_rejection
-            .is_some_and(|at| now.duration_since(at).is_ok_and(|age| age < timing::REJECTION_RENEWAL));
-        if lately {
-            return false;
-        }
-        self.renewed_for_rejection = Some(now);
-        true
+    /// Whether a token of this generation, which an upstream has just rejected for `user`, may be
+    /// replaced because of that: see [`timing::REJECTION_RENEWAL`].
+    pub(super) fn may_replace(&mut self, rejected: u64, user: &str, now: SystemTime) -> bool {
+        let under_way = matches!(self.phase, Phase::InFlight) || self.rejections.suspect == Some(rejected);
+        self.generation > rejected || under_way || self.rejections.suspect(rejected, user, now)
     }
 
     /// Why the last attempt failed, if it did and the trouble was one that passes.
     pub(super) fn trouble(&self) -> Option<&Refusal> {
         self.trouble.as_ref()
     }
+}
 
-    /// When the token is to be renewed in the background, as long as it was used lately.
-    pub(super) fn renewal_due(&self, now: SystemTime) -> Option<SystemTime> {
-        let held = self.held.as_ref()?;
-        let used = now.duration_since(self.last_used?).is_ok_and(|age| age < timing::USED_LATELY);
-        let due = match &self.phase {
-            Phase::Idle => Some(held.renew_at),
-            Phase::Resting { until, .. } => Some(held.renew_at.max(*until)),
-            Phase::InFlight => None,
-        };
-        due.filter(|_| used)
+/// What the keeper does about a slot.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Renewal {
+    /// The token is being renewed by this attempt, which the caller carries out.
+    Started(Attempt),
+    /// It will be due then.
+    Due(SystemTime),
+}
+
+impl Rejections {
+    /// Marks a generation for replacement, unless that was done lately. The same user may cause it
+    /// seldom, since its mailbox may be what is wrong; all users together a little more often.
+    fn suspect(&mut self, generation: u64, user: &str, now: SystemTime) -> bool {
+        let within = |at: &SystemTime, limit| now.duration_since(*at).is_ok_and(|age| age < limit);
+        self.replaced_for.retain(|_, at| within(at, timing::REJECTION_RENEWAL));
+        let lately = self.replaced_at.is_some_and(|at| within(&at, timing::REJECTION_PAUSE));
+        if lately || self.replaced_for.contains_key(user) {
+            return false;
+        }
+        self.suspect = Some(generation);
+        user.clone_into(&mut self.user);
+        true
+    }
+
+    /// There is another token.
+    fn replaced(&mut self, at: SystemTime) {
+        if self.suspect.take().is_some() {
+            self.replaced_at = Some(at);
+            self.replaced_for.insert(std::mem::take(&mut self.user), at);
+        }
     }
 }
 
+/// Whether a rest until `until` is still on. One that seems to last longer than any does was begun
+/// under a clock that has been set back since, and is over.
+fn is_ahead(until: SystemTime, now: SystemTime) -> bool {
+    until.duration_since(now).is_ok_and(|left| !left.is_zero() && left <= timing::LONGEST_REST)
+}
+
 impl Held {
-    /// Whether it may be handed out at all. A clock that was set back before the token was obtained
-    /// tells nothing about its age, so it counts as good until the upstream says otherwise.
+    /// Whether it may be handed out at all.
     fn is_good(&self, now: SystemTime) -> bool {
         now + timing::least_life(self.lifetime()) < self.expires_at
     }
 
     /// Whether at least half its life is left.
     fn is_fresh(&self, now: SystemTime) -> bool {
-        self.is_good(now) && now <= self.obtained_at + self.lifetime() / 2
+        self.is_good(now) && !self.is_from_the_future(now) && now <= self.obtained_at + self.lifetime() / 2
+    }
+
+    /// Whether the clock has been set back since: nobody knows how old this is.
+    fn is_from_the_future(&self, now: SystemTime) -> bool {
+        self.obtained_at.duration_since(now).is_ok_and(|ahead| ahead > timing::CLOCK_SLACK)
     }
 
     fn lifetime(&self) -> Duration {
@@ -258,10 +311,8 @@ mod tests {
     #[test]
     fn the_first_login_starts_an_attempt_and_the_others_wait_for_the_same() {
         let mut state = State::default();
-        assert!(matches!(state.advise(at(0), 0, None), Advice::Start(None)));
-        assert_eq!(state.start(), (1, true));
+        assert!(matches!(state.advise(at(0), 0, None), Advice::Start(1, None)));
         assert!(matches!(state.advise(at(0), 0, None), Advice::Await(1, None)));
-        assert_eq!(state.start(), (1, false));
         state.issued(Issued { token: Secret::new("t"), lifetime: HOUR }, at(0), 0.5);
         assert_eq!(used(state.advise(at(1), 0, Some(1))), 1);
     }
@@ -271,12 +322,11 @@ mod tests {
         let mut state = State::default();
         issue(&mut state, "t", 0);
         assert_eq!(used(state.advise(at(1800), 0, None)), 1);
-        assert!(matches!(state.advise(at(1801), 0, None), Advice::Start(Some(_))));
-        state.start();
+        assert!(matches!(state.advise(at(1801), 0, None), Advice::Start(2, Some(_))));
         assert!(matches!(state.advise(at(1802), 0, None), Advice::Await(2, Some(_))));
         fail(&mut state, Failure::AuthorityUnavailable, 1803, Some(60));
         assert_eq!(used(state.advise(at(1804), 0, Some(2))), 1);
-        assert!(matches!(state.advise(at(1864), 0, None), Advice::Start(Some(_))));
+        assert!(matches!(state.advise(at(1864), 0, None), Advice::Start(_, Some(_))));
     }
 
     #[test]
@@ -293,7 +343,7 @@ mod tests {
         state.start();
         state.issued(Issued { token: Secret::new("t"), lifetime: Duration::ZERO }, at(0), 0.5);
         assert_eq!(used(state.advise(at(0), 0, Some(1))), 1);
-        assert!(matches!(state.advise(at(1), 0, None), Advice::Start(None)));
+        assert!(matches!(state.advise(at(1), 0, None), Advice::Start(_, None)));
     }
 
     #[test]
@@ -301,8 +351,50 @@ mod tests {
         let mut state = State::default();
         fail(&mut state, Failure::AuthorityUnavailable, 0, Some(17));
         assert!(matches!(state.advise(at(0), 0, None), Advice::Rest(until, _) if until == at(17)));
+        assert!(matches!(state.advise(at(17), 0, None), Advice::Start(..)));
         fail(&mut state, Failure::AuthorityUnavailable, 20, Some(86_400));
         assert!(matches!(state.advise(at(20), 0, None), Advice::Rest(until, _) if until == at(320)));
+    }
+
+    #[test]
+    fn a_retry_after_of_nothing_is_no_invitation() {
+        let mut state = State::default();
+        issue(&mut state, "t", 0);
+        used(state.advise(at(1), 0, None));
+        for _ in 0..3 {
+            fail(&mut state, Failure::AuthorityUnavailable, 2000, Some(0));
+        }
+        assert!(matches!(state.advise(at(3590), 0, None), Advice::Start(..)));
+        fail(&mut state, Failure::AuthorityUnavailable, 3595, Some(0));
+        assert!(matches!(state.advise(at(3595), 0, Some(4)), Advice::Rest(until, _) if until > at(3596)));
+        assert!(matches!(state.advise(at(3595), 0, None), Advice::Rest(until, _) if until == at(3596)));
+    }
+
+    #[test]
+    fn the_keeper_backs_off_from_refusals_whatever_their_words() {
+        let mut state = State::default();
+        issue(&mut state, "t", 0);
+        used(state.advise(at(1), 0, None));
+        let mut now = 1700;
+        for asked in 0..8 {
+            assert!(matches!(state.renew_if_due(at(now)), Some(Renewal::Started(_))), "attempt {asked}");
+            let explanation = Explanation::new(format!("AADSTS7000222 at {now}"), "");
+            let refusal = Refusal::explained(Failure::AuthorityRefused, explanation);
+            state.unissued(Unissued { refusal, retry_after: None }, at(now), 0.5);
+            let Some(Renewal::Due(next)) = state.renew_if_due(at(now)) else { panic!("asks at once") };
+            now = next.duration_since(at(0)).unwrap().as_secs() + 1;
+        }
+        assert!(now > 1700 + 400, "eight attempts within {} s", now - 1700);
+        assert_eq!(state.renew_if_due(at(3600)), None, "there is nothing left to renew");
+    }
+
+    #[test]
+    fn a_rest_that_a_wrong_clock_began_is_over_when_the_clock_is_right() {
+        let mut state = State::default();
+        fail(&mut state, Failure::AuthorityUnavailable, 7200, Some(60));
+        assert!(matches!(state.advise(at(0), 0, None), Advice::Start(..)));
+        issue(&mut state, "t", 7200);
+        assert!(matches!(state.advise(at(0), 0, None), Advice::Start(_, Some(_))), "its age is not known");
     }
 
     #[test]
@@ -313,7 +405,7 @@ mod tests {
         }
         assert!(matches!(state.advise(at(7), 0, None), Advice::Rest(until, _) if until == at(8)));
         assert!(matches!(state.advise(at(8), 0, Some(8)), Advice::Rest(until, _) if until == at(37)));
-        assert!(matches!(state.advise(at(8), 0, None), Advice::Start(None)));
+        assert!(matches!(state.advise(at(8), 0, None), Advice::Start(_, None)));
         assert_eq!(state.trouble().map(|why| why.failure), Some(Failure::AuthorityUnavailable));
     }
 
@@ -322,10 +414,10 @@ mod tests {
         let mut state = State::default();
         fail(&mut state, Failure::AuthorityRefused, 0, None);
         assert!(matches!(state.advise(at(0), 0, Some(1)), Advice::Refuse(_)));
-        assert!(matches!(state.advise(at(0), 0, None), Advice::Start(None)), "a new login asks again");
+        assert!(matches!(state.advise(at(0), 0, None), Advice::Start(_, None)), "a new login asks again");
         fail(&mut state, Failure::AuthorityRefused, 1, None);
         assert!(matches!(state.advise(at(5), 0, None), Advice::Refuse(_)));
-        assert!(matches!(state.advise(at(6), 0, None), Advice::Start(None)));
+        assert!(matches!(state.advise(at(6), 0, None), Advice::Start(_, None)));
     }
 
     #[test]
@@ -333,34 +425,58 @@ mod tests {
         let mut state = State::default();
         fail(&mut state, Failure::AuthorityRefused, 0, None);
         fail(&mut state, Failure::AuthorityUnavailable, 1, None);
-        assert!(matches!(state.advise(at(2), 0, Some(1)), Advice::Start(None)));
+        assert!(matches!(state.advise(at(2), 0, Some(1)), Advice::Start(_, None)));
     }
 
     #[test]
-    fn a_rejected_token_is_replaced_once_in_a_while() {
+    fn a_rejected_token_is_replaced_once_in_a_while_for_each_user() {
         let mut state = State::default();
         issue(&mut state, "first", 0);
-        assert!(state.may_replace(1, at(10)));
-        assert!(matches!(state.advise(at(10), 1, None), Advice::Start(None)));
-        issue(&mut state, "second", 10);
-        assert!(state.may_replace(1, at(11)), "there is a newer one already");
+        assert!(state.may_replace(1, "ann", at(10)));
+        assert!(matches!(state.advise(at(10), 1, None), Advice::Start(_, None)));
+        state.issued(Issued { token: Secret::new("second"), lifetime: HOUR }, at(10), 0.5);
+        assert!(state.may_replace(1, "ann", at(11)), "there is a newer one already");
         assert_eq!(used(state.advise(at(11), 1, None)), 2);
-        assert!(!state.may_replace(2, at(20)));
-        assert!(state.may_replace(2, at(310)));
+        assert!(!state.may_replace(2, "ann", at(200)), "her mailbox may be what is wrong");
+        assert!(!state.may_replace(2, "bob", at(19)), "all users together not that often either");
+        assert!(state.may_replace(2, "bob", at(20)));
+        issue(&mut state, "third", 21);
+        assert!(state.may_replace(3, "ann", at(310)));
+    }
+
+    #[test]
+    fn a_rejected_token_is_asked_for_again_when_the_first_renewal_failed() {
+        let mut state = State::default();
+        issue(&mut state, "first", 0);
+        assert!(state.may_replace(1, "ann", at(10)));
+        fail(&mut state, Failure::AuthorityUnavailable, 10, None);
+        assert_eq!(used(state.advise(at(10), 0, None)), 1, "others use it while there is no other");
+        assert!(matches!(state.advise(at(12), 0, None), Advice::Start(_, Some(_))), "and have it replaced");
+        fail(&mut state, Failure::AuthorityUnavailable, 12, None);
+        assert!(state.may_replace(1, "ann", at(13)), "nothing has been replaced yet");
     }
 
     #[test]
     fn renewal_is_due_ahead_of_half_life_for_tokens_in_use() {
         let mut state = State::default();
-        assert_eq!(state.renewal_due(at(0)), None);
+        assert_eq!(state.renew_if_due(at(0)), None);
         issue(&mut state, "t", 0);
-        assert_eq!(state.renewal_due(at(1)), None, "nobody has used it");
+        assert_eq!(state.renew_if_due(at(1)), None, "nobody has used it");
         used(state.advise(at(1), 0, None));
-        assert_eq!(state.renewal_due(at(2)), Some(at(1620)));
-        state.start();
-        assert_eq!(state.renewal_due(at(3)), None, "it is being renewed");
+        assert_eq!(state.renew_if_due(at(2)), Some(Renewal::Due(at(1620))));
+        assert_eq!(state.renew_if_due(at(1620)), Some(Renewal::Started(2)));
+        assert_eq!(state.renew_if_due(at(1620)), None, "it is being renewed");
         fail(&mut state, Failure::AuthorityUnavailable, 2000, Some(100));
-        assert_eq!(state.renewal_due(at(2000)), Some(at(2100)));
-        assert_eq!(state.renewal_due(at(2000 + 86_400)), None, "nobody has used it for a day");
+        assert_eq!(state.renew_if_due(at(2000)), Some(Renewal::Due(at(2100))));
+    }
+
+    #[test]
+    fn a_token_that_nobody_has_used_for_a_day_is_not_renewed() {
+        let mut state = State::default();
+        state.start();
+        state.issued(Issued { token: Secret::new("t"), lifetime: 48 * HOUR }, at(0), 0.5);
+        used(state.advise(at(1), 0, None));
+        assert!(state.renew_if_due(at(86_000)).is_some());
+        assert_eq!(state.renew_if_due(at(86_401)), None);
     }
 }

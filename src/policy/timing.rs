@@ -57,9 +57,19 @@ pub const NEW_LOGIN_ASKS: Duration = Duration::from_secs(1);
 /// identical answer on: a client that retries in a loop must not hammer the authority.
 pub const REFUSAL_REMEMBERED: Duration = Duration::from_secs(5);
 
-/// How often a token is renewed because an upstream rejected it, at most. An upstream that rejects
-/// every token for a reason of its own must not cost a token each time.
+/// How often a token is replaced because an upstream rejected it for one and the same user, at most.
+/// An upstream that rejects every token for a reason of its own must not cost a token each time.
 pub const REJECTION_RENEWAL: Duration = Duration::from_mins(5);
+
+/// The same for all users together: a token that is really revoked is replaced soon, however many
+/// mailboxes have troubles of their own.
+pub const REJECTION_PAUSE: Duration = Duration::from_secs(10);
+
+/// The longest that anybody rests after a failed attempt.
+pub const LONGEST_REST: Duration = Duration::from_mins(5);
+
+/// How far the clock may go back without anybody minding: what time services correct in daily life.
+pub const CLOCK_SLACK: Duration = Duration::from_mins(1);
 
 /// How long after its last use a token is still renewed in the background.
 pub const USED_LATELY: Duration = Duration::from_hours(24);
@@ -98,10 +108,17 @@ pub fn retry_after(failures: u32, chance: f64) -> Duration {
     doubled.min(Duration::from_secs(30)).mul_f64(0.75 + 0.5 * chance.clamp(0.0, 1.0))
 }
 
+/// The same for a renewal that nobody waits for: up to five minutes.
+#[must_use]
+pub fn background_retry_after(failures: u32, chance: f64) -> Duration {
+    let doubled = Duration::from_secs(2).saturating_mul(1 << failures.saturating_sub(1).min(10));
+    doubled.mul_f64(0.75 + 0.25 * chance.clamp(0.0, 1.0)).min(LONGEST_REST)
+}
+
 /// What an authority's `Retry-After` is cut to: an answer of a day would outlive the trouble.
 #[must_use]
 pub fn obeyed_retry_after(asked: Duration) -> Duration {
-    asked.min(Duration::from_mins(5))
+    asked.min(LONGEST_REST)
 }
 
 #[cfg(test)]
