@@ -47,7 +47,9 @@ impl ErrorBody {
     fn sentence(&self) -> &str {
         let text = self.error_description.as_deref().unwrap_or_default();
         let line = text.lines().next().unwrap_or_default();
-        line.split(" Trace ID:").next().unwrap_or_default().trim()
+        let sentence = line.split(" Trace ID:").next().unwrap_or_default().trim();
+        // What no line will show need not be logged either.
+        sentence.get(..sentence.floor_char_boundary(LONGEST_SENTENCE)).unwrap_or_default()
     }
 }
 
@@ -57,6 +59,9 @@ impl std::fmt::Display for ErrorBody {
         f.write_str(&self.error)
     }
 }
+
+/// The most bytes of an authority's own words that are kept: Entra's sentences have up to 300.
+const LONGEST_SENTENCE: usize = 400;
 
 /// Transient failures (90024, 90033), a throttled tenant (90055), and "the same request too often"
 /// (50196): they come under `invalid_request` or `invalid_grant` and pass by themselves.
@@ -131,13 +136,10 @@ pub fn unavailable(host: &str, trouble: &str) -> Explanation {
     Explanation::new(format!("no access token: {host}: {trouble}"), "the bridge keeps trying")
 }
 
-/// Explains a secret of our own configuration that could not be read.
+/// Explains a secret of our own configuration that could not be read. Where it is kept is for the log.
 #[must_use]
-pub fn no_secret(app: &str, trouble: &str) -> Explanation {
-    Explanation::new(
-        format!("the secret of app {app} cannot be read: {trouble}"),
-        "see the bridge's configuration",
-    )
+pub fn no_secret(app: &str) -> Explanation {
+    Explanation::new(format!("the secret of app {app} cannot be read"), "the bridge's log says why")
 }
 
 #[cfg(test)]

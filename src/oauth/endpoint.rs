@@ -4,18 +4,14 @@ use std::{error::Error as _, future::Future, pin::Pin, time::Duration};
 
 use http::{StatusCode, header::RETRY_AFTER};
 use oauth2::{AsyncHttpClient, HttpRequest, HttpResponse};
+use tracing::warn;
 
 use super::{
     App, grant,
     reply::{self, NoAnswer},
     state::{Issued, Unissued},
 };
-use crate::{
-    explain::authority,
-    failure::{Failure, Refusal},
-    net::tls::Trust,
-    policy::timing,
-};
+use crate::{explain::authority::ErrorBody, net::tls::Trust, policy::timing};
 
 /// The largest answer that is read, in bytes. A token is a few kilobytes.
 const LARGEST: usize = 256 * 1024;
@@ -58,6 +54,10 @@ impl Http {
             }
             body.extend_from_slice(&chunk);
         }
+        if !status.is_success() && serde_json::from_slice::<ErrorBody>(&body).is_err() {
+            let trouble = format!("HTTP {} and no word of OAuth: is token_url right?", status.as_u16());
+            return Err(NoAnswer { trouble, retry_after: None });
+        }
         let mut answer = HttpResponse::new(body);
         *answer.status_mut() = status;
         Ok(answer)
@@ -78,15 +78,14 @@ impl<'c> AsyncHttpClient<'c> for Http {
 /// # Errors
 /// [`Unissued`], with what to tell the client.
 pub(super) async fn client_credentials(http: &Http, app: &App) -> Result<Issued, Unissued> {
-    let secret = app.secret.read().await.map_err(|error| no_secret(app, &error.to_string()))?;
-    let client = grant::client(app, &secret).ok_or_else(|| no_secret(app, "it is no text"))?;
+    let secret = app.secret.read().await.map_err(|error| {
+        // The place is for the log alone: a mailbox's user has no business with it.
+        warn!(%error, "client secret cannot be read");
+        reply::no_secret(app)
+    })?;
+    let client = grant::client(app, &secret).ok_or_else(|| reply::no_secret(app))?;
     let answer = grant::client_credentials(&client, app).request_async(http).await;
-    reply::read(app, answer)
-}
-
-fn no_secret(app: &App, trouble: &str) -> Unissued {
-    let explanation = authority::no_secret(app.name.as_str(), trouble);
-    Unissued { refusal: Refusal::explained(Failure::AuthorityRefused, explanation), retry_after: None }
+    reply::read(app, &secret, answer)
 }
 
 /// Statuses that say nothing about the request: RFC 9110 §15.5.9, RFC 6585 §4, RFC 9110 §15.6.

@@ -43,6 +43,7 @@ impl std::error::Error for NoAnswer {}
 /// is kept, since a body that cannot be read may hold a token.
 pub(super) fn read(
     app: &App,
+    secret: &Secret,
     answer: Result<TokenResponse, RequestTokenError<NoAnswer, ErrorBody>>,
 ) -> Result<Issued, Unissued> {
     match answer {
@@ -56,7 +57,7 @@ pub(super) fn read(
             Err(unavailable(app, &said, None))
         }
         Err(RequestTokenError::ServerResponse(body)) => {
-            let explanation = authority::refused(app.name.as_str(), &body);
+            let explanation = authority::refused(app.name.as_str(), &without(body, secret));
             let refusal = Refusal::explained(Failure::AuthorityRefused, explanation);
             Err(Unissued { refusal, retry_after: None })
         }
@@ -72,6 +73,21 @@ pub(super) fn unavailable(app: &App, trouble: &str, retry_after: Option<Duration
     let host = app.token_url.host_str().unwrap_or_default();
     let explanation = authority::unavailable(host, trouble);
     Unissued { refusal: Refusal::explained(Failure::AuthorityUnavailable, explanation), retry_after }
+}
+
+/// The app's secret cannot be read. Trouble that passes: a file is being replaced, a vault is slow.
+pub(super) fn no_secret(app: &App) -> Unissued {
+    let explanation = authority::no_secret(app.name.as_str());
+    Unissued { refusal: Refusal::explained(Failure::AuthorityUnavailable, explanation), retry_after: None }
+}
+
+/// Takes the secret out of what an authority says, should it repeat what it was sent.
+fn without(mut body: ErrorBody, secret: &Secret) -> ErrorBody {
+    let Some(secret) = secret.expose_str() else { return body };
+    for text in body.error_description.iter_mut().chain([&mut body.error]) {
+        *text = text.replace(secret, "[secret]");
+    }
+    body
 }
 
 fn garbage(app: &App) -> Unissued {
@@ -97,12 +113,12 @@ mod tests {
     }
 
     fn response(json: &str) -> Result<Issued, Unissued> {
-        read(&app(), Ok(serde_json::from_str(json).unwrap()))
+        read(&app(), &Secret::new("s3cr~t"), Ok(serde_json::from_str(json).unwrap()))
     }
 
     fn error(json: &str) -> Unissued {
         let body = serde_json::from_str(json).unwrap();
-        read(&app(), Err(RequestTokenError::ServerResponse(body))).unwrap_err()
+        read(&app(), &Secret::new("s3cr~t"), Err(RequestTokenError::ServerResponse(body))).unwrap_err()
     }
 
     #[test]
@@ -117,7 +133,8 @@ mod tests {
     fn an_empty_token_is_garbage_and_garbage_is_temporary() {
         let unissued = response(r#"{"access_token":"","token_type":"Bearer"}"#).unwrap_err();
         assert_eq!(unissued.refusal.failure, Failure::AuthorityUnavailable);
-        let unissued = read(&app(), Err(RequestTokenError::Other("x".to_owned()))).unwrap_err();
+        let unissued =
+            read(&app(), &Secret::new("s3cr~t"), Err(RequestTokenError::Other("x".to_owned()))).unwrap_err();
         assert_eq!(unissued.refusal.failure, Failure::AuthorityUnavailable);
     }
 
@@ -135,9 +152,17 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_that_an_authority_repeats_is_taken_out() {
+        let unissued = error(r#"{"error":"invalid_client","error_description":"wrong secret s3cr~t given"}"#);
+        let said = unissued.refusal.to_string();
+        assert!(said.contains("wrong secret [secret] given"), "{said}");
+    }
+
+    #[test]
     fn no_answer_names_the_host_and_keeps_retry_after() {
         let none = NoAnswer { trouble: "HTTP 503".to_owned(), retry_after: Some(Duration::from_secs(3)) };
-        let unissued = read(&app(), Err(RequestTokenError::Request(none))).unwrap_err();
+        let unissued =
+            read(&app(), &Secret::new("s3cr~t"), Err(RequestTokenError::Request(none))).unwrap_err();
         assert_eq!(unissued.retry_after, Some(Duration::from_secs(3)));
         let line = unissued.refusal.line().unwrap();
         assert_eq!(line, "no access token: login.example.com: HTTP 503: the bridge keeps trying");
