@@ -3,6 +3,7 @@
 pub mod conn;
 pub mod dial;
 pub mod listener;
+pub mod names;
 pub mod splice;
 pub mod tls;
 

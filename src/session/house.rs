@@ -8,7 +8,7 @@ use super::Promises;
 use crate::{
     account::{Accounts, Verifier},
     ids::{AppName, ProtocolKind},
-    net::{Endpoint, tls::Trust},
+    net::{Endpoint, names::Names, tls::Trust},
     oauth::Tokens,
     policy::{throttle::Limits, timing::Timing},
     sasl::Mechanism,
@@ -51,6 +51,8 @@ pub struct House {
     pub tokens: Arc<Tokens>,
     /// Where their mailboxes are, by app.
     pub providers: HashMap<AppName, Arc<Provider>>,
+    /// What their hosts' addresses are.
+    pub names: Names,
     /// What clients may be promised about those.
     pub promises: Promises,
     /// How much a client may send before it has logged in.

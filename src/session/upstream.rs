@@ -71,7 +71,8 @@ async fn attempt<P: Protocol>(
     });
     let deadline = visit.deadline.min(Instant::now() + timing::UPSTREAM_LOGIN);
     record.phase("upstream/dial");
-    let conversing = converse(&mut dialogue, provider, endpoint, house);
+    let mut dialled = false;
+    let conversing = converse(&mut dialogue, provider, endpoint, house, &mut dialled);
     let outcome = match timeout_at(deadline, conversing).await {
         Ok(outcome) => outcome,
         Err(_) => Err(Trouble::Rejected(silence("no answer in time"))),
@@ -87,7 +88,9 @@ async fn attempt<P: Protocol>(
             Ok(Upstream { conn, welcome })
         }
         Err(Trouble::Rejected(Rejected { failure, said })) => {
-            record.phase(&format!("upstream/{}", dialogue.phase()));
+            if dialled {
+                record.phase(&format!("upstream/{}", dialogue.phase()));
+            }
             debug!(failure = failure.name(), said = scrubbed(&said), "upstream did not let us in");
             Err(rejected(&endpoint.to_string(), permit.mailbox(), failure, &said))
         }
@@ -105,9 +108,12 @@ async fn converse(
     provider: &Provider,
     endpoint: &Endpoint,
     house: &House,
+    dialled: &mut bool,
 ) -> Result<(Conn, Welcome), Trouble> {
     let limit = house.timing.connect_timeout;
-    let mut conn = dial::dial(endpoint, &provider.trust, limit).await.map_err(Trouble::Dial)?;
+    let conn = dial::dial(endpoint, &provider.trust, &house.names, limit).await;
+    let mut conn = conn.map_err(Trouble::Dial)?;
+    *dialled = true;
     let mut out = BytesMut::new();
     loop {
         let step = dialogue.advance(&mut conn.input, &mut out).map_err(Trouble::Rejected)?;
