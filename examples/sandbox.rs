@@ -59,7 +59,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (config, _) = loaded.hash_plain_passwords().await.map_err(|mistakes| mistakes.to_string())?;
     let app = App::build(config).await?;
     introduce(&app, folder.path(), &letter);
-    logging::start(logging::Format::Text, tracing::Level::INFO).map_err(|error| error.to_string())?;
+    let _writing =
+        logging::start(logging::Format::Text, tracing::Level::INFO).map_err(|error| error.to_string())?;
 
     let stop = Stop::default();
     let asked = stop.clone();

@@ -3,7 +3,11 @@
 use std::{io, panic};
 
 use tracing::{Level, error};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
+
+/// How many lines wait for a reader that stalls, some megabytes of them.
+const LINES: usize = 10_000;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -15,18 +19,28 @@ pub enum Format {
     Json,
 }
 
+/// Keeps the thread that writes the log. What has been logged is written when this is dropped.
+#[derive(Debug)]
+pub struct Writing {
+    _guard: WorkerGuard,
+}
+
 /// Starts logging. `level` is for the bridge itself: other crates are held to warnings, because
 /// below that some print what they send, access tokens and all.
 ///
+/// A thread of its own writes the lines: whoever reads them may stall, and no session shall wait for
+/// that. Where it stalls for long, lines are lost.
+///
 /// # Errors
 /// Where logging has been started before in this process.
-pub fn start(format: Format, level: Level) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+pub fn start(format: Format, level: Level) -> Result<Writing, Box<dyn std::error::Error + Send + Sync>> {
+    let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(LINES).finish(io::stderr());
     let filter = EnvFilter::new(format!("warn,footbridge={level}"));
     let registry = tracing_subscriber::registry().with(filter);
     match format {
-        Format::Text => registry.with(fmt::layer().with_writer(io::stderr).with_ansi(false)).try_init()?,
+        Format::Text => registry.with(fmt::layer().with_writer(writer).with_ansi(false)).try_init()?,
         Format::Json => {
-            let layer = fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(io::stderr);
+            let layer = fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(writer);
             registry.with(layer).try_init()?;
         }
     }
@@ -35,5 +49,5 @@ pub fn start(format: Format, level: Level) -> Result<(), Box<dyn std::error::Err
         let place = info.location().map(ToString::to_string);
         error!(place, "internal error: please report it");
     }));
-    Ok(())
+    Ok(Writing { _guard: guard })
 }

@@ -115,6 +115,6 @@ fn fail(trouble: &dyn std::fmt::Display) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn start_logging(format: Format, level: Level) -> Result<(), ExitCode> {
+fn start_logging(format: Format, level: Level) -> Result<logging::Writing, ExitCode> {
     logging::start(format, level).map_err(|error| fail(&format!("cannot start logging: {error}")))
 }

@@ -1,6 +1,6 @@
 //! `footbridge serve`: the bridge in the foreground.
 
-use std::{io, path::Path, process::ExitCode};
+use std::{io, path::Path, process::ExitCode, time::Duration};
 
 use tokio::runtime;
 use tracing::{Level, info, warn};
@@ -12,17 +12,25 @@ use crate::{
     net::tls,
 };
 
+/// How long the process waits, at its very end, for threads that are stuck in the system: a name
+/// lookup, a hash. The service manager's patience is shorter than a dead resolver's.
+const LAST_THREADS: Duration = Duration::from_millis(100);
+
 /// Serves until SIGTERM or SIGINT; the second one means now.
 pub(super) fn run(path: &Path, format: Format, level: Level) -> ExitCode {
-    if let Err(code) = start_logging(format, level) {
-        return code;
-    }
+    // Lines that are still on their way are written when this is dropped.
+    let _writing = match start_logging(format, level) {
+        Ok(writing) => writing,
+        Err(code) => return code,
+    };
     tls::install_cryptography();
     let runtime = match runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start the runtime: {error}")),
     };
-    match runtime.block_on(serve(path)) {
+    let served = runtime.block_on(serve(path));
+    runtime.shutdown_timeout(LAST_THREADS);
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(Trouble::Mistakes(mistakes)) => {
             check::report(&mistakes);
@@ -41,19 +49,33 @@ enum Trouble {
 }
 
 async fn serve(path: &Path) -> Result<(), Trouble> {
+    // Before anything that takes time: the first process of a container gets no signal that it does
+    // not ask for.
+    let signals = Signals::new().map_err(Trouble::Signals)?;
+    let stop = Stop::default();
+    tokio::select! {
+        served = build_and_run(path, stop.clone()) => served,
+        // Ends by itself only if signals can no longer be received.
+        () = signals.obey(stop) => Err(Trouble::Signals(io::ErrorKind::BrokenPipe.into())),
+    }
+}
+
+async fn build_and_run(path: &Path, stop: Stop) -> Result<(), Trouble> {
+    let Some(app) = stop.gently.run_until_cancelled(build(path)).await else {
+        info!("stopped before it was ready");
+        return Ok(());
+    };
+    app?.run(stop).await;
+    Ok(())
+}
+
+async fn build(path: &Path) -> Result<App, Trouble> {
     let loaded = config::load(path).map_err(Trouble::Mistakes)?;
     let (config, warnings) = loaded.hash_plain_passwords().await.map_err(Trouble::Mistakes)?;
     for warning in warnings {
         warn!(place = warning.place(), cause = warning.cause(), cure = warning.cure(), "configuration");
     }
-    let app = App::build(config).await.map_err(Trouble::Build)?;
-    let stop = Stop::default();
-    let signals = Signals::new().map_err(Trouble::Signals)?;
-    tokio::select! {
-        () = app.run(stop.clone()) => Ok(()),
-        // Ends by itself only if signals can no longer be received.
-        () = signals.obey(stop) => Err(Trouble::Signals(io::ErrorKind::BrokenPipe.into())),
-    }
+    App::build(config).await.map_err(Trouble::Build)
 }
 
 #[cfg(unix)]
