@@ -5,7 +5,7 @@
 
 mod harness;
 
-use std::os::unix::net::UnixDatagram;
+use std::{os::unix::net::UnixDatagram, time::Duration};
 
 use harness::{
     PATIENCE,
@@ -13,7 +13,10 @@ use harness::{
     bridge::Bridge,
     world::{ANN, BOB, PASSWORD, World},
 };
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sigterm_sends_newcomers_away_and_lets_sessions_finish() {
@@ -151,4 +154,78 @@ async fn a_goodbye_arrives_even_where_the_client_goes_on_talking() {
     client.send(vec![b'x'; 200_000]).await;
     client.expect("* BYE {…}").await;
     client.expect_end().await;
+}
+
+/// A vault may take its time, and the first process of a container gets no signal that it does not
+/// ask for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signal_while_passwords_are_fetched_ends_it_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let started = folder.path().join("started");
+    let config = "[[listener]]\nprotocol = \"imap\"\nbind = \"127.0.0.1:0\"\n\
+        [app.contoso]\nprovider = \"microsoft365\"\ntenant = \"contoso.onmicrosoft.com\"\n\
+        client_id = \"22222222-2222-2222-2222-222222222222\"\nsecret = { env = \"PATH\" }\n";
+    std::fs::write(folder.path().join("footbridge.toml"), format!("state_dir = \"state\"\n{config}"))
+        .unwrap();
+    let vault = format!("touch {}; exec sleep 9", started.display());
+    let account = format!(
+        "[[account]]\nlogin = \"{ANN}\"\npassword = {{ command = [\"sh\", \"-c\", \"{vault}\"] }}\n\
+        app = \"contoso\"\ngrant = \"client_credentials\"\n"
+    );
+    std::fs::write(folder.path().join("mappings.toml"), account).unwrap();
+    let bridge = Bridge::spawn(folder.path(), &[], &[]);
+    let asked = async {
+        while !started.exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asked).await.expect("the vault is asked");
+    let (status, log) = bridge.terminate();
+    assert_eq!(status.code(), Some(0), "{log}");
+}
+
+/// Whoever reads the log may stall; nobody's mail shall wait for that, nor the end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stalled_reader_of_the_log_holds_nobody_up() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let world = World::with(|config, _, _| config.bind("imap", &free.to_string()));
+    let folder = world.folder.path();
+    world.bridge.signal("TERM");
+    world.bridge.wait_for_logged("stopped", 1);
+    let mut bridge = std::process::Command::new(env!("CARGO_BIN_EXE_footbridge"))
+        .args(["serve", "--log", "trace", "--config"])
+        .arg(folder.join("footbridge.toml"))
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let served = async {
+        // Several pipes full of lines, of which nobody reads one.
+        for _ in 0..1000 {
+            let mut stream = connect(free).await;
+            stream.write_all(b"a NOOP\r\nb NOOP\r\nc LOGOUT\r\n").await.unwrap();
+            let mut heard = Vec::new();
+            stream.read_to_end(&mut heard).await.unwrap();
+            assert!(heard.ends_with(b"c OK LOGOUT completed\r\n"), "{}", String::from_utf8_lossy(&heard));
+        }
+    };
+    let served = tokio::time::timeout(PATIENCE, served).await;
+    let killed = std::process::Command::new("kill").arg(bridge.id().to_string()).status().unwrap();
+    assert!(killed.success());
+    let ended = tokio::task::spawn_blocking(move || bridge.wait());
+    let status = tokio::time::timeout(PATIENCE, ended).await.expect("it ends").unwrap().unwrap();
+    assert!(served.is_ok(), "clients waited for the reader of the log");
+    assert_eq!(status.code(), Some(0));
+}
+
+/// Connects as soon as somebody listens.
+async fn connect(addr: std::net::SocketAddr) -> TcpStream {
+    let trying = async {
+        loop {
+            match TcpStream::connect(addr).await {
+                Ok(stream) => return stream,
+                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, trying).await.expect("somebody listens")
 }
