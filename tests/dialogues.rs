@@ -91,6 +91,8 @@ dialogues! {
         upstream_starttls
         upstream_starttls_injection
         upstream_tells_capabilities_when_asked
+        upstream_tells_no_capabilities_of_the_mailbox
+        upstream_tells_the_capabilities_of_the_mailbox
         upstream_throttles
         upstream_without_initial_responses
         what_the_upstream_says_last_passes

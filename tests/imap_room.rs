@@ -278,10 +278,68 @@ fn said(outcome: &str) -> (Failure, String) {
 
 #[test]
 fn exchange_online_lets_us_in() {
-    let (out, end, left) = exchange_online("F2 OK AUTHENTICATE completed.\r\n* 1 EXISTS\r\n");
-    assert_eq!(out, "F1 CAPABILITY\r\nF2 AUTHENTICATE XOAUTH2 dXNlcg==\r\n");
-    assert_eq!(end, Some(Ok(Welcome { text: "AUTHENTICATE completed.".to_owned(), capabilities: None })));
+    let told = "* CAPABILITY IMAP4rev1 IDLE\r\nF3 OK CAPABILITY completed.\r\n";
+    let outcome = format!("F2 OK AUTHENTICATE completed.\r\n{told}* 1 EXISTS\r\n");
+    let (out, end, left) = exchange_online(&outcome);
+    assert_eq!(out, "F1 CAPABILITY\r\nF2 AUTHENTICATE XOAUTH2 dXNlcg==\r\nF3 CAPABILITY\r\n");
+    let capabilities = Some(capabilities(&["IMAP4rev1", "IDLE"]));
+    assert_eq!(end, Some(Ok(Welcome { text: "AUTHENTICATE completed.".to_owned(), capabilities })));
     assert_eq!(left, b"* 1 EXISTS\r\n");
+}
+
+/// What came between the OK and the end of CAPABILITY, the capabilities that follow from it, and what
+/// of it is the client's.
+#[test]
+fn what_comes_before_the_new_capabilities_is_the_clients() {
+    let known = Some(capabilities(&["IDLE"]));
+    let cases: [(&str, &Option<footbridge::dialogue::Capabilities>, &str); 9] = [
+        ("* CAPABILITY IDLE\r\nF3 OK\r\n", &known, ""),
+        ("F3 OK [CAPABILITY IDLE] done\r\n", &known, ""),
+        ("* OK [CAPABILITY IDLE] done\r\nF3 OK\r\n", &known, ""),
+        ("* OK flood\r\n* CAPABILITY IDLE\r\n* 3 EXISTS\nF3 OK\r\n", &known, "* OK flood\r\n* 3 EXISTS\n"),
+        ("* NO [ALERT] 90 % full\r\nF3 OK\r\n", &None, "* NO [ALERT] 90 % full\r\n"),
+        ("* OK {6}\r\nF3 NO [CLIENTBUG] not now\r\n", &None, "* OK {6}\r\n"),
+        ("F3 BAD Request is throttled\r\n", &None, ""),
+        ("F3 BAD User is authenticated but not connected.\r\n", &None, ""),
+        (
+            "* LIST () \"/\" {8}\r\nx\r\nF3 OK\r\nF3 OK\r\n",
+            &None,
+            // The eight octets end with the first F3 OK, which is thus no reply.
+            "* LIST () \"/\" {8}\r\nx\r\nF3 OK\r\n",
+        ),
+    ];
+    for (between, told, kept) in cases {
+        let (_, end, left) = exchange_online(&format!("F2 OK done\r\n{between}* 4 EXISTS\r\nrest"));
+        let welcome = Welcome { text: "done".to_owned(), capabilities: told.clone() };
+        assert_eq!(end, Some(Ok(welcome)), "{between}");
+        assert_eq!(String::from_utf8(left).unwrap(), format!("{kept}* 4 EXISTS\r\nrest"));
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text_are_kept_as_they_came() {
+    let outcome = b"F2 OK done\r\n* OK \xff\xfe\r\nF3 OK\r\n";
+    let (_, _, left) =
+        call_split::<Imap>(&login(), &[GREETING.as_bytes(), CAPABILITY.as_bytes(), outcome].concat());
+    assert_eq!(left, b"* OK \xff\xfe\r\n");
+}
+
+#[test]
+fn an_upstream_that_leaves_or_floods_before_its_new_capabilities_does_not_let_us_in() {
+    let flood = "* OK flood\r\n".repeat(6000);
+    let cases = [
+        ("* BYE Connection closed. 14\r\n", Failure::UpstreamUnavailable, "BYE Connection closed. 14"),
+        ("F2 OK again\r\n", Failure::UpstreamViolation, "F2 OK again"),
+        ("+ go on\r\n", Failure::UpstreamViolation, "+ go on"),
+        (&flood, Failure::UpstreamViolation, "more than 64 KiB before the reply to CAPABILITY"),
+        ("* LIST () \"/\" {99999}\r\n", Failure::UpstreamViolation, "a line longer than 64 KiB"),
+    ];
+    for (between, failure, words) in cases {
+        let outcome = format!("{GREETING}{CAPABILITY}F2 OK done\r\n{between}");
+        let (_, end, _) = call::<Imap>(&login(), &[outcome.as_bytes()]);
+        let rejected = end.expect("an end").expect_err("a refusal");
+        assert_eq!((rejected.failure, rejected.said.as_str()), (failure, words));
+    }
 }
 
 #[test]
@@ -300,14 +358,14 @@ fn capabilities_told_before_the_login_are_not_those_of_the_mailbox() {
     let (_, end, _) = exchange_online(told);
     let welcome = end.expect("an end").expect("a welcome");
     assert_eq!(welcome.capabilities, Some(capabilities(&["IMAP4rev1", "IDLE"])));
-    let (_, end, _) = exchange_online("* OK hello\r\n* 3 EXISTS\r\nF2 OK done\r\n");
+    let (_, end, _) = exchange_online("* OK hello\r\n* 3 EXISTS\r\nF2 OK done\r\nF3 OK\r\n");
     assert_eq!(end.expect("an end").expect("a welcome").capabilities, None);
 }
 
 #[test]
 fn without_sasl_ir_the_response_waits_for_its_continuation() {
     for plus in ["+\r\n", "+ \r\n", "+ go ahead\r\n", "+\n"] {
-        let said = format!("* OK [CAPABILITY IMAP4rev1] ready\r\n{plus}F1 OK done\r\n");
+        let said = format!("* OK [CAPABILITY IMAP4rev1] ready\r\n{plus}F1 OK [CAPABILITY IDLE] done\r\n");
         let (out, end, _) = call_split::<Imap>(&login(), said.as_bytes());
         assert_eq!(out, "F1 AUTHENTICATE XOAUTH2\r\ndXNlcg==\r\n");
         assert!(matches!(end, Some(Ok(_))));
@@ -321,7 +379,7 @@ fn starttls_comes_first_and_what_was_told_in_clear_is_asked_again() {
         b"* OK [CAPABILITY IMAP4rev1 SASL-IR STARTTLS] ready\r\n",
         b"F1 OK begin\r\n",
         b"* CAPABILITY IMAP4rev1 AUTH=XOAUTH2\r\nF2 OK\r\n",
-        b"+ \r\nF3 OK done\r\n",
+        b"+ \r\nF3 OK [CAPABILITY IDLE] done\r\n",
     ];
     let (out, end, _) = call::<Imap>(&login, &pieces);
     assert_eq!(out, "F1 STARTTLS\r\n<TLS>F2 CAPABILITY\r\nF3 AUTHENTICATE XOAUTH2\r\ndXNlcg==\r\n");

@@ -40,8 +40,8 @@ impl Protocol for Imap {
         Capabilities::default()
     }
 
-    /// Nothing: clients ask again after the login, whose reply may tell (RFC 3501 §7.2.1), so that
-    /// nothing need be promised before.
+    /// Nothing: the reply to the login tells the mailbox's own (RFC 3501 §7.2.1), so that nothing need
+    /// be promised before.
     fn common(_lists: &[Capabilities]) -> Capabilities {
         Capabilities::default()
     }

@@ -1,12 +1,14 @@
-//! The bridge as an IMAP client, from the upstream's greeting to the end of AUTHENTICATE.
+//! The bridge as an IMAP client, from the upstream's greeting to the capabilities of the mailbox.
 //!
-//! RFC 3501 §6.2, RFC 4959, RFC 7628 §3.2.
+//! RFC 3501 §6.2, RFC 4959, RFC 7628 §3.2. Exchange Online's OK to AUTHENTICATE tells no capabilities.
+//! Clients such as Python's imaplib do not ask for them either but keep the list that they saw before,
+//! which is ours: hence they are asked for here, so that the client's OK can tell them.
 
 use bytes::BytesMut;
 
-use super::wire::{Reply, Status, Text, put};
+use super::wire::{Frame, Reply, Status, Text, frame, put};
 use crate::{
-    dialogue::{Capabilities, Rejected, UpstreamDialogue, UpstreamLogin, UpstreamStep, Welcome},
+    dialogue::{Capabilities, Ceilings, Rejected, UpstreamDialogue, UpstreamLogin, UpstreamStep, Welcome},
     failure::Failure,
     sasl::error_challenge,
 };
@@ -16,11 +18,17 @@ use crate::{
 /// own command, whose access token has several thousand, and this leaves it ample room.
 const LONGEST_LINE: usize = 64 * 1024;
 
+/// The most bytes that are kept for the client while the capabilities of the mailbox are awaited: some
+/// notices (`* OK flood`), which fill a few hundred.
+const MOST_KEPT: usize = 64 * 1024;
+
 /// The half that faces the upstream.
 pub struct Upstream {
     login: UpstreamLogin,
     commands: u32,
     state: State,
+    /// What came behind the OK to AUTHENTICATE and is the client's: all but capabilities.
+    kept: BytesMut,
 }
 
 enum State {
@@ -41,6 +49,12 @@ enum State {
         /// What the upstream had against the token, if it said so before it refused.
         challenge: Option<String>,
     },
+    /// The mailbox is open, and its capabilities have been asked for.
+    AwaitNewCapabilities {
+        told: Option<Capabilities>,
+        /// The words of the OK to AUTHENTICATE.
+        text: String,
+    },
     Over,
 }
 
@@ -54,11 +68,12 @@ enum Heard<'a> {
 
 impl Upstream {
     pub(super) fn new(login: UpstreamLogin) -> Self {
-        Self { login, commands: 0, state: State::AwaitGreeting }
+        Self { login, commands: 0, state: State::AwaitGreeting, kept: BytesMut::new() }
     }
 
-    /// Takes one line; `None` where the next is due.
-    fn line(&mut self, line: &str, out: &mut BytesMut) -> Result<Option<UpstreamStep>, Rejected> {
+    /// Takes one reply; `None` where the next is due.
+    fn reply(&mut self, reply: &[u8], out: &mut BytesMut) -> Result<Option<UpstreamStep>, Rejected> {
+        let line = &String::from_utf8_lossy(reply);
         let heard = self.hear(line)?;
         match (&mut self.state, heard) {
             (State::AwaitGreeting, Heard::Done(text)) => self.greeted(text, out),
@@ -77,19 +92,70 @@ impl Upstream {
             }
             (State::AwaitOutcome { told, .. }, Heard::Done(text)) => {
                 let capabilities = text.capabilities().or_else(|| told.take());
-                self.state = State::Over;
                 let text = text.words().to_owned();
+                if capabilities.is_some() {
+                    self.state = State::Over;
+                    return Ok(Some(UpstreamStep::Ready(Welcome { text, capabilities })));
+                }
+                self.command("CAPABILITY", out);
+                put(out, &[]);
+                self.state = State::AwaitNewCapabilities { told: None, text };
+            }
+            (State::AwaitNewCapabilities { told, text: welcome }, Heard::Done(text)) => {
+                let capabilities = text.capabilities().or_else(|| told.take());
+                let text = std::mem::take(welcome);
+                self.state = State::Over;
                 return Ok(Some(UpstreamStep::Ready(Welcome { text, capabilities })));
             }
-            (State::AwaitCapabilities { told } | State::AwaitOutcome { told, .. }, Heard::Told(list)) => {
-                *told = Some(list);
-            }
+            (
+                State::AwaitCapabilities { told }
+                | State::AwaitOutcome { told, .. }
+                | State::AwaitNewCapabilities { told, .. },
+                Heard::Told(list),
+            ) => *told = Some(list),
+            (State::AwaitNewCapabilities { .. }, Heard::Nothing) => self.keep(reply)?,
             (_, Heard::Told(_) | Heard::Nothing) => {}
             (_, Heard::Done(_) | Heard::Continue(_)) => {
                 return Err(self.rejected(Failure::UpstreamViolation, line));
             }
         }
         Ok(None)
+    }
+
+    /// Keeps a reply that is the client's.
+    ///
+    /// Where there are too many the dialogue ends. Handing them on early would show the client the reply
+    /// to our own command, which is still to come and has a tag that is none of the client's.
+    fn keep(&mut self, reply: &[u8]) -> Result<(), Rejected> {
+        if self.kept.len() + reply.len() > MOST_KEPT {
+            let said = "more than 64 KiB before the reply to CAPABILITY";
+            return Err(Rejected::new(Failure::UpstreamViolation, said));
+        }
+        self.kept.extend_from_slice(reply);
+        Ok(())
+    }
+
+    /// Where the reply at the front of `input` ends; `None` while it is not whole.
+    ///
+    /// That is where its line ends, but for data of an open mailbox, which may hold literals (RFC 3501
+    /// §4.3): what stands in them is no reply.
+    fn end(&self, input: &[u8]) -> Result<Option<usize>, Rejected> {
+        let too_long = || Rejected::new(Failure::UpstreamViolation, "a line longer than 64 KiB");
+        let end = input.iter().position(|&byte| byte == b'\n').map(|at| at + 1);
+        if end.unwrap_or(input.len()) > LONGEST_LINE {
+            return Err(too_long());
+        }
+        let Some(end) = end else { return Ok(None) };
+        let line = String::from_utf8_lossy(&input[..end]);
+        if !self.is_open() || Reply::read(&line) != Some(Reply::Data) {
+            return Ok(Some(end));
+        }
+        let ceilings = Ceilings { line: LONGEST_LINE, literal: MOST_KEPT, errors: 0 };
+        match frame(input, ceilings, usize::MAX) {
+            Ok(Frame::Whole(end)) => Ok(Some(end)),
+            Ok(Frame::Partial) => Ok(None),
+            Ok(Frame::Literal(_) | Frame::OversizedLiteral(_)) | Err(_) => Err(too_long()),
+        }
     }
 
     /// Understands one line.
@@ -104,6 +170,8 @@ impl Upstream {
             Some(Reply::Status(Status::Ok, text)) if greeting => Ok(Heard::Done(text)),
             Some(Reply::Tagged(tag, status, text)) if !greeting && tag == self.tag() => match status {
                 Status::Ok => Ok(Heard::Done(text)),
+                // The mailbox is open all the same.
+                Status::No | Status::Bad if self.is_open() => Ok(Heard::Done(Text(""))),
                 Status::No | Status::Bad | Status::Bye | Status::PreAuth => Err(self.refused(text, line)),
             },
             Some(Reply::Continue(text)) if !greeting => Ok(Heard::Continue(text)),
@@ -161,6 +229,10 @@ impl Upstream {
         }
     }
 
+    fn is_open(&self) -> bool {
+        matches!(self.state, State::AwaitNewCapabilities { .. })
+    }
+
     fn tag(&self) -> String {
         format!("F{}", self.commands)
     }
@@ -175,6 +247,7 @@ impl Upstream {
             | State::AwaitTls
             | State::Encrypted
             | State::AwaitCapabilities { .. }
+            | State::AwaitNewCapabilities { .. }
             | State::Over => Failure::UpstreamViolation,
         };
         self.rejected(failure, without_tag(line))
@@ -191,6 +264,7 @@ impl Upstream {
             | State::AwaitCapabilities { .. }
             | State::AwaitContinuation
             | State::AwaitOutcome { challenge: None, .. }
+            | State::AwaitNewCapabilities { .. }
             | State::Over => Failure::UpstreamUnavailable,
         };
         self.rejected(failure, without_tag(line))
@@ -229,13 +303,14 @@ impl UpstreamDialogue for Upstream {
             self.ask(out);
         }
         while !matches!(self.state, State::AwaitTls | State::Over) {
-            let end = input.iter().position(|&byte| byte == b'\n').map(|at| at + 1);
-            if end.unwrap_or(input.len()) > LONGEST_LINE {
-                return Err(Rejected::new(Failure::UpstreamViolation, "a line longer than 64 KiB"));
-            }
-            let Some(end) = end else { break };
-            let line = input.split_to(end);
-            if let Some(step) = self.line(&String::from_utf8_lossy(&line), out)? {
+            let Some(end) = self.end(input)? else { break };
+            let reply = input.split_to(end);
+            if let Some(step) = self.reply(&reply, out)? {
+                if !self.kept.is_empty() {
+                    let rest = input.split();
+                    *input = std::mem::take(&mut self.kept);
+                    input.unsplit(rest);
+                }
                 return Ok(step);
             }
         }
@@ -255,6 +330,7 @@ impl UpstreamDialogue for Upstream {
             State::AwaitCapabilities { .. } => "await-capabilities",
             State::AwaitContinuation => "await-continuation",
             State::AwaitOutcome { .. } => "await-outcome",
+            State::AwaitNewCapabilities { .. } => "await-new-capabilities",
             State::Over => "over",
         }
     }
