@@ -5,7 +5,7 @@
 //! refused the access token. Both read bytes and write bytes and do nothing else: no socket, no
 //! clock, no log, no configuration. The story in `session` drives them.
 
-use std::ops::Deref;
+use std::{collections::HashSet, ops::Deref};
 
 use bytes::BytesMut;
 use zeroize::Zeroize as _;
@@ -213,26 +213,43 @@ pub struct UpstreamLogin {
     pub mechanism: Mechanism,
     /// The mechanism's response in base64, access token and all.
     pub response: Secret,
+    /// The access token by itself, which no upstream's words may bring into a log.
+    pub access_token: Secret,
     /// The client's EHLO domain, handed on so that the upstream's trace header tells the truth.
     pub introduced_as: String,
     /// The line is in clear at first and must be encrypted before anything is shown.
     pub starttls: bool,
 }
 
+/// So many bytes of a secret in a row are no coincidence.
+const TELLING: usize = 8;
+
 impl UpstreamLogin {
-    /// Cuts off `said` where it begins to quote the response, which holds the access token: a server
-    /// that does not understand a command may repeat it, and logs must not.
+    /// Takes out of `said` whatever it has in common with the access token or the response that holds
+    /// it: a server may quote a command that it does not understand, in base64 or in clear, whole or
+    /// cut, and neither logs nor clients may see a token.
     #[must_use]
-    pub fn redact(&self, mut said: String) -> String {
-        /// Enough base64 to be no coincidence.
-        const TELLING: usize = 24;
-        let response = self.response.expose_str().unwrap_or_default();
-        let head = response.get(..TELLING.min(response.len())).unwrap_or_default();
-        if let Some(at) = said.find(head).filter(|_| !head.is_empty()) {
-            said.truncate(at);
-            said.push_str("[our response]");
+    pub fn redact(&self, said: &str) -> String {
+        let said = said.as_bytes();
+        let mut ours = vec![false; said.len()];
+        for secret in [self.response.expose(), self.access_token.expose()] {
+            let size = TELLING.min(secret.len()).max(1);
+            let pieces: HashSet<&[u8]> = secret.windows(size).collect();
+            for (at, piece) in said.windows(size).enumerate() {
+                if pieces.contains(piece) {
+                    ours[at..at + size].fill(true);
+                }
+            }
         }
-        said
+        let mut clean = Vec::with_capacity(said.len());
+        for (at, &byte) in said.iter().enumerate() {
+            if !ours[at] {
+                clean.push(byte);
+            } else if at == 0 || !ours[at - 1] {
+                clean.extend_from_slice(b"[our token]");
+            }
+        }
+        String::from_utf8_lossy(&clean).into_owned()
     }
 }
 
@@ -340,5 +357,48 @@ impl Deref for Taken {
 impl Drop for Taken {
     fn drop(&mut self) {
         self.0[..].zeroize();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sasl;
+
+    const TOKEN: &str = "EwB4A8l6BAAUbDba3x2OMJElkF7gJ4z/VbCPEz0AAZj";
+
+    #[test]
+    fn a_token_that_an_upstream_repeats_is_taken_out_in_clear_in_base64_and_in_pieces() {
+        let access_token = Secret::new(TOKEN);
+        let response = sasl::response(Mechanism::Xoauth2, "ann@contoso.com", &access_token);
+        let base64 = response.expose_str().unwrap().to_owned();
+        let login = UpstreamLogin {
+            mechanism: Mechanism::Xoauth2,
+            response,
+            access_token,
+            introduced_as: String::new(),
+            starttls: false,
+        };
+        let cases = [
+            (format!("NO bad {base64}, or {TOKEN}?"), "NO bad [our token], or [our token]?"),
+            (
+                format!("user=ann@contoso.com auth=Bearer {TOKEN}"),
+                "user=ann@contoso.com auth=Bearer [our token]",
+            ),
+            (format!("AUTHENTICATE XOAUTH2 {}...", &base64[..30]), "AUTHENTICATE XOAUTH2 [our token]..."),
+            (
+                format!("token {}... {} twice", &TOKEN[..12], &TOKEN[20..]),
+                "token [our token]... [our token] twice",
+            ),
+            (format!("{} {}", &base64[..40], &base64[40..]), "[our token] [our token]"),
+            (format!("m\u{fc}de {TOKEN}\u{fc}"), "m\u{fc}de [our token]\u{fc}"),
+            ("535 5.7.3 Authentication unsuccessful".to_owned(), "535 5.7.3 Authentication unsuccessful"),
+            (String::new(), ""),
+        ];
+        for (said, clean) in cases {
+            assert_eq!(login.redact(&said), clean);
+        }
+        let nothing = UpstreamLogin { response: Secret::new(""), access_token: Secret::new("abc"), ..login };
+        assert_eq!(nothing.redact("xabcx ab"), "x[our token]x ab");
     }
 }

@@ -87,6 +87,7 @@ dialogues! {
         upstream_never_ends_its_line
         upstream_refuses_starttls
         upstream_repeats_the_token
+        upstream_repeats_the_token_in_clear
         upstream_speaks_garbage
         upstream_starttls
         upstream_starttls_injection
@@ -141,6 +142,7 @@ dialogues! {
         upstream_is_silent
         upstream_never_ends_its_greeting
         upstream_refuses_starttls
+        upstream_repeats_the_token
         upstream_speaks_garbage
         upstream_starttls
         upstream_starttls_injection

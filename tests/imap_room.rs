@@ -446,12 +446,25 @@ fn a_greeting_that_is_none_ends_the_dialogue() {
 }
 
 #[test]
-fn an_upstream_that_repeats_the_response_does_not_bring_it_into_the_log() {
-    let (failure, said) = said("F2 NO cannot AUTHENTICATE XOAUTH2 dXNlcg==\r\n");
-    assert_eq!(
-        (failure, said.as_str()),
-        (Failure::UpstreamRefused, "NO cannot AUTHENTICATE XOAUTH2 [our response]")
-    );
+fn an_upstream_that_repeats_the_token_does_not_bring_it_into_the_log() {
+    let challenges = [
+        BASE64_STANDARD.encode("no opaque-token"),
+        BASE64_STANDARD.encode("yes: opaque-token").trim_end_matches('=').to_owned(),
+        "no opaque-token".to_owned(),
+    ];
+    for challenge in challenges {
+        let (_, said) = said(&format!("+ {challenge}\r\nF2 NO failed\r\n"));
+        assert!(said.starts_with("NO failed ") && said.ends_with(" [our token]"), "{said}");
+    }
+    for echo in ["dXNlcg==", "opaque-token", "opaque-t"] {
+        let (failure, said) = said(&format!("F2 NO cannot AUTHENTICATE XOAUTH2 {echo}\r\n"));
+        assert_eq!(
+            (failure, said.as_str()),
+            (Failure::UpstreamRefused, "NO cannot AUTHENTICATE XOAUTH2 [our token]")
+        );
+        let (_, end, _) = exchange_online(&format!("F2 OK [CAPABILITY IDLE] hello {echo}\r\n"));
+        assert_eq!(end.expect("an end").expect("a welcome").text, "hello [our token]");
+    }
 }
 
 /// Writes a string in one of the ways that RFC 3501 has for it.

@@ -336,9 +336,16 @@ fn an_upstream_that_cannot_be_logged_in_to_is_told_apart() {
 }
 
 #[test]
-fn an_upstream_that_repeats_the_response_does_not_bring_it_into_the_log() {
-    let (_, said) = end(exchange_online("334 \r\n500 5.5.2 cannot parse dXNlcg==\r\n"));
-    assert_eq!(said, "500 5.5.2 cannot parse [our response]");
+fn an_upstream_that_repeats_the_token_does_not_bring_it_into_the_log() {
+    for echo in ["dXNlcg==", "opaque-token", "opaque-t"] {
+        let (_, said) = end(exchange_online(&format!("334 \r\n500 5.5.2 cannot parse {echo}\r\n")));
+        assert_eq!(said, "500 5.5.2 cannot parse [our token]");
+        let challenge = BASE64_STANDARD.encode(format!("no {echo}"));
+        let (_, said) = end(exchange_online(&format!("334 \r\n334 {challenge}\r\n535 5.7.8 no\r\n")));
+        assert_eq!(said, "535 5.7.8 no no [our token]");
+        let (_, said) = end(exchange_online(&format!("334 \r\n{echo}\r\n")));
+        assert_eq!(said, "[our token]");
+    }
 }
 
 /// Bytes that a client might send, with the turns of the grammar more often than chance would have it.

@@ -92,7 +92,7 @@ impl Upstream {
             }
             (State::AwaitOutcome { told, .. }, Heard::Done(text)) => {
                 let capabilities = text.capabilities().or_else(|| told.take());
-                let text = text.words().to_owned();
+                let text = self.login.redact(text.words());
                 if capabilities.is_some() {
                     self.state = State::Over;
                     return Ok(Some(UpstreamStep::Ready(Welcome { text, capabilities })));
@@ -271,14 +271,14 @@ impl Upstream {
     }
 
     /// Keeps what the upstream said, and what it had against the token behind it; but for our own
-    /// response, which a server may quote: logs must not hold it.
+    /// token, which a server may quote: logs must not hold it.
     fn rejected(&self, failure: Failure, said: &str) -> Rejected {
         let mut said = said.to_owned();
         if let State::AwaitOutcome { challenge: Some(challenge), .. } = &self.state {
             said.push(' ');
             said.push_str(challenge);
         }
-        Rejected::new(failure, &self.login.redact(said))
+        Rejected::new(failure, &self.login.redact(&said))
     }
 }
 

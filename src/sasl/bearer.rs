@@ -3,6 +3,7 @@
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use zeroize::Zeroizing;
 
+use super::exchange::LENIENT;
 use crate::secret::Secret;
 
 /// The mechanism by which the access token is shown to the upstream.
@@ -40,7 +41,7 @@ impl Mechanism {
 /// base64 is returned as it came.
 #[must_use]
 pub fn error_challenge(challenge: &str) -> String {
-    BASE64_STANDARD
+    LENIENT
         .decode(challenge.trim())
         .map_or_else(|_| challenge.to_owned(), |text| String::from_utf8_lossy(&text).into_owned())
 }

@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 
 use super::{Credentials, text};
 
-/// Clients do send base64 without its padding.
-const LENIENT: GeneralPurpose = GeneralPurpose::new(
+/// Base64 whose padding may be missing: clients do send it so.
+pub(super) const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)

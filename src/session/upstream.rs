@@ -66,6 +66,7 @@ async fn attempt<P: Protocol>(
     let mut dialogue = P::upstream(UpstreamLogin {
         mechanism: provider.mechanism,
         response: sasl::response(provider.mechanism, permit.user(), &access.token),
+        access_token: access.token.clone(),
         introduced_as: visit.introduced_as.clone(),
         starttls: endpoint.tls == UpstreamTls::StartTls,
     });

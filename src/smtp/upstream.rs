@@ -121,13 +121,13 @@ impl Upstream {
     }
 
     /// Keeps what the upstream said, and what it had against the token behind it; but for our own
-    /// response, which a server may quote: logs must not hold it.
+    /// token, which a server may quote: logs must not hold it.
     fn rejected(&self, failure: Failure, mut said: String) -> Rejected {
         if let State::AwaitOutcome { challenge: Some(challenge), .. } = &self.state {
             said.push(' ');
             said.push_str(challenge);
         }
-        Rejected::new(failure, &self.login.redact(said))
+        Rejected::new(failure, &self.login.redact(&said))
     }
 }
 

@@ -108,11 +108,12 @@ pub(crate) fn serve_split<P: Protocol>(offer: &Offer, verdict: Verdict, said: &[
 /// What happened in a dialogue with an upstream: what was written, and how it ended.
 pub(crate) type UpstreamTranscript = (String, Option<Result<Welcome, Rejected>>, Vec<u8>);
 
-/// A login whose response is `dXNlcg==`.
+/// A login whose response is `dXNlcg==` and whose access token is `opaque-token`.
 pub(crate) fn login() -> UpstreamLogin {
     UpstreamLogin {
         mechanism: Mechanism::Xoauth2,
         response: Secret::new("dXNlcg=="),
+        access_token: Secret::new("opaque-token"),
         introduced_as: "pc.example.com".to_owned(),
         starttls: false,
     }
