@@ -320,11 +320,11 @@ fn an_upstream_that_cannot_be_logged_in_to_is_told_apart() {
         ("250 hello\r\n", UpstreamViolation, "250 hello"),
         ("220 x\r\n502 5.5.1 what\r\n", UpstreamViolation, "502 5.5.1 what"),
         ("220 x\r\n451 4.3.0 later\r\n", UpstreamUnavailable, "451 4.3.0 later"),
-        ("220 x\r\n250 x\r\n", UpstreamRefused, "no AUTH XOAUTH2 offered (no AUTH at all)"),
+        ("220 x\r\n250 x\r\n", UpstreamRefused, "EHLO offers no AUTH XOAUTH2 (no AUTH at all)"),
         (
             "220 x\r\n250-x\r\n250 AUTH LOGIN NTLM\r\n",
             UpstreamRefused,
-            "no AUTH XOAUTH2 offered (AUTH LOGIN NTLM)",
+            "EHLO offers no AUTH XOAUTH2 (AUTH LOGIN NTLM)",
         ),
     ];
     for (said, failure, words) in cases {

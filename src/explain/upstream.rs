@@ -3,6 +3,8 @@
 //! The replies are those that Microsoft documents and that users of Exchange Online have posted; an
 //! unknown one is quoted.
 
+use Sign::{Begins, Says};
+
 use crate::failure::{Explanation, Failure, Refusal};
 
 /// What follows from an upstream's refusal.
@@ -16,53 +18,77 @@ pub struct Verdict {
     pub try_again: bool,
 }
 
-/// A text to find in a reply, what it means, and what to do.
-type Entry = (&'static str, &'static str, &'static str);
+/// What to find in a reply, what it means, and what to do.
+type Entry = (Sign, &'static str, &'static str);
+
+/// By what a reply is known.
+#[derive(Debug, Clone, Copy)]
+enum Sign {
+    /// Its first words. A number elsewhere may be anything: a quota, a time, part of a name.
+    Begins(&'static str),
+    /// A sentence anywhere in it.
+    Says(&'static str),
+}
+
+impl Sign {
+    fn is_in(self, said: &str) -> bool {
+        match self {
+            Self::Begins(words) => said
+                .strip_prefix(words)
+                .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric())),
+            Self::Says(sentence) => said.contains(sentence),
+        }
+    }
+}
 
 /// Replies that no token will change: a switch of the tenant or the mailbox.
 const SETTINGS: &[Entry] = &[
     (
-        "SmtpClientAuthentication is disabled for the Tenant",
+        Says("SmtpClientAuthentication is disabled for the Tenant"),
         "SMTP AUTH is switched off for the tenant (5.7.139)",
         "Set-TransportConfig -SmtpClientAuthenticationDisabled $false",
     ),
     (
-        "SmtpClientAuthentication is disabled for the Mailbox",
+        Says("SmtpClientAuthentication is disabled for the Mailbox"),
         "SMTP AUTH is switched off for the mailbox (5.7.139)",
         "Set-CASMailbox -SmtpClientAuthenticationDisabled $false",
     ),
     (
-        "security defaults policy",
+        Says("security defaults policy"),
         "the tenant's security defaults lock the mailbox (5.7.139)",
         "ask the tenant's administrator",
     ),
     (
-        "did not meet the criteria",
+        Says("did not meet the criteria"),
         "a Conditional Access or authentication policy refuses (5.7.139)",
         "see Entra > Sign-in logs",
     ),
     (
-        "no AUTH ",
+        Begins("EHLO offers no AUTH"),
         "it does not offer the login by token",
         "check the provider's host and port, and SMTP AUTH of the mailbox",
     ),
     (
-        "504 ",
+        Begins("504"),
         "it does not take the login by token (504)",
         "check SMTP AUTH of the tenant and the mailbox, and the provider's sasl",
     ),
-    ("5.7.139", "the tenant's settings refuse (5.7.139)", "see https://aka.ms/smtp_auth_disabled"),
+    (
+        Begins("535 5.7.139"),
+        "the tenant's settings refuse (5.7.139)",
+        "see https://aka.ms/smtp_auth_disabled",
+    ),
 ];
 
 /// Replies to a token: the service principal or its permissions, seldom the token itself.
 const TOKEN: &[Entry] = &[
     (
-        "AUTHENTICATE failed",
+        Begins("NO AUTHENTICATE failed"),
         "NO AUTHENTICATE failed",
         "check IMAP.AccessAsApp, admin consent, New-ServicePrincipal and Add-MailboxPermission",
     ),
     (
-        "535 5.7.3",
+        Begins("535 5.7.3"),
         "535 5.7.3 Authentication unsuccessful",
         "check SMTP.SendAsApp, admin consent, New-ServicePrincipal, and SMTP AUTH of the mailbox",
     ),
@@ -74,7 +100,7 @@ const TOKEN: &[Entry] = &[
 #[must_use]
 pub fn rejected(endpoint: &str, mailbox: &str, failure: Failure, said: &str) -> Verdict {
     let said = &scrubbed(said);
-    let found = |table: &'static [Entry]| table.iter().find(|(text, ..)| said.contains(text));
+    let found = |table: &'static [Entry]| table.iter().find(|(sign, ..)| sign.is_in(said));
     let cause = |what: &str| format!("{endpoint} refuses mailbox {mailbox}: {what}");
     let explained = |explanation| Refusal::explained(failure, explanation);
     if failure != Failure::UpstreamRefused {
@@ -140,6 +166,30 @@ mod tests {
     }
 
     #[test]
+    fn a_code_is_known_at_the_beginning_of_a_reply_only() {
+        let settings = |said| !refused(said).token_may_help;
+        for said in
+            ["504", "504 5.7.4 Unrecognized authentication type", "EHLO offers no AUTH XOAUTH2 (none)"]
+        {
+            assert!(settings(said), "{said}");
+        }
+        assert!(settings("535 5.7.139 Authentication unsuccessful"));
+        let others = [
+            "NO Mailbox 504 is locked",
+            "NO no AUTH for you",
+            "NO AUTHENTICATE failed, see 5.7.139",
+            "5040 x",
+            "535 5.7.3 Authentication unsuccessful [504 5.7.139 ]",
+            "535 5.7.1390 x",
+        ];
+        for said in others {
+            assert!(!settings(said), "{said}");
+        }
+        let quoted = refused("535 5.7.30 no").refusal.to_string();
+        assert!(quoted.contains("535 5.7.30 no: check the app's permissions"), "{quoted}");
+    }
+
+    #[test]
     fn a_token_that_a_server_repeats_is_taken_out() {
         let token = "dXNlcj1".repeat(40);
         let verdict = refused(&format!("500 5.5.1 unknown command AUTHENTICATE XOAUTH2 {token}"));
@@ -158,7 +208,8 @@ mod tests {
 
     #[test]
     fn every_entry_fits_on_one_line_whole() {
-        for (said, _, cure) in SETTINGS.iter().chain(TOKEN) {
+        for (sign, _, cure) in SETTINGS.iter().chain(TOKEN) {
+            let (Begins(said) | Says(said)) = sign;
             let line = refused(said).refusal.line().unwrap();
             assert!(line.ends_with(cure) && line.len() <= LONGEST_LINE && !line.contains("..."), "{line}");
         }

@@ -101,7 +101,7 @@ impl Upstream {
         let mut offers = extensions(ehlo).filter(|&(keyword, _)| is_auth(keyword)).map(|(_, line)| line);
         if !offers.clone().any(listed) {
             let offer = offers.next().unwrap_or("no AUTH at all");
-            let said = format!("no AUTH {mechanism} offered ({offer})");
+            let said = format!("EHLO offers no AUTH {mechanism} ({offer})");
             return Err(self.rejected(Failure::UpstreamRefused, said));
         }
         put(out, &["AUTH ", mechanism]);
