@@ -1,8 +1,8 @@
 //! Stored passwords: argon2id in PHC string form, and plain ones that are hashed when they are read.
 
 use argon2::{
-    Argon2, PasswordHasher as _, PasswordVerifier as _,
-    password_hash::phc::{ParamsString, PasswordHash},
+    Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version,
+    password_hash::phc::PasswordHash,
 };
 
 use crate::secret::Secret;
@@ -44,7 +44,7 @@ impl StoredPassword {
         if stored.salt.is_none() || stored.hash.is_none() {
             return Err(InvalidHash::NotPhc);
         }
-        let cost = cost(&stored.params).ok_or(InvalidHash::NotPhc)?;
+        let cost = Cost::of(&stored).ok_or(InvalidHash::NotPhc)?;
         if cost.memory_kib > LARGEST_MEMORY_KIB || cost.passes > MOST_PASSES {
             return Err(InvalidHash::TooExpensive(cost.memory_kib));
         }
@@ -59,7 +59,7 @@ impl StoredPassword {
 
     /// What one verification costs.
     pub(super) fn cost(&self) -> Cost {
-        PasswordHash::new(&self.0).ok().and_then(|stored| cost(&stored.params)).unwrap_or_default()
+        PasswordHash::new(&self.0).ok().and_then(|stored| Cost::of(&stored)).unwrap_or_default()
     }
 
     /// Whether `password` is the one that was hashed. Takes as long as the hash's parameters say.
@@ -75,29 +75,51 @@ impl std::fmt::Debug for StoredPassword {
     }
 }
 
-/// The work of one verification, which an unknown login must cost as well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The parameters of one verification: whoever shares them costs the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Cost {
     pub(super) memory_kib: u32,
     pub(super) passes: u32,
+    pub(super) lanes: u32,
+    pub(super) version: Version,
 }
 
 impl Default for Cost {
     fn default() -> Self {
-        let params = argon2::Params::DEFAULT;
-        Self { memory_kib: params.m_cost(), passes: params.t_cost() }
+        let params = Params::DEFAULT;
+        Self {
+            memory_kib: params.m_cost(),
+            passes: params.t_cost(),
+            lanes: params.p_cost(),
+            version: Version::default(),
+        }
     }
 }
 
 impl Cost {
+    /// What is not written has the crate's default, as in its own check.
+    fn of(stored: &PasswordHash) -> Option<Self> {
+        let version = stored.version.map(Version::try_from).transpose().ok()?;
+        Some(Self {
+            memory_kib: stored.params.get_decimal("m")?,
+            passes: stored.params.get_decimal("t")?,
+            lanes: stored.params.get_decimal("p").unwrap_or(Params::DEFAULT_P_COST),
+            version: version.unwrap_or_default(),
+        })
+    }
+
     /// Memory written, in KiB: what the time of argon2id is proportional to.
     pub(super) fn work(self) -> u64 {
         u64::from(self.memory_kib) * u64::from(self.passes)
     }
-}
 
-fn cost(params: &ParamsString) -> Option<Cost> {
-    Some(Cost { memory_kib: params.get_decimal("m")?, passes: params.get_decimal("t")? })
+    /// Hashes for nothing: the result is of no interest, the time is.
+    pub(super) fn spend(self, shown: &Secret) {
+        if let Ok(params) = Params::new(self.memory_kib, self.passes, self.lanes, None) {
+            let hasher = Argon2::new(Algorithm::Argon2id, self.version, params);
+            let _ = hasher.hash_password_into(shown.expose(), b"nobody's salt", &mut [0; 32]);
+        }
+    }
 }
 
 /// Hashes a password with argon2id, the crate's default parameters (OWASP's first choice: 19 MiB,

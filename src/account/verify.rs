@@ -1,16 +1,17 @@
 //! The check of a shown password: the only place that makes a [`Verified`].
 //!
-//! A failed check costs the same whatever was wrong (RFC 4616 §6 leaves that to us): as much hashing
-//! as the most expensive account of the configuration. A password that was good before is known by a
+//! A failed check costs the same whatever was wrong (RFC 4616 §6 leaves that to us): the account's own
+//! hashes, and as many for nothing as make one multiset for everybody. A password that was good before is known by a
 //! keyed digest, so that a poller pays for hashing once an hour and not once a minute.
 
 use std::{
-    collections::HashMap,
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap},
+    iter,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
-use argon2::{Algorithm, Argon2, Params, Version};
 use aws_lc_rs::{hmac, rand::SystemRandom};
 use tokio::sync::Semaphore;
 
@@ -22,6 +23,11 @@ const REMEMBERED_FOR: Duration = Duration::from_hours(1);
 
 /// How many good passwords are remembered. Each takes about 100 bytes; beyond it the oldest go.
 const MOST_REMEMBERED: usize = 100_000;
+
+/// How many sets of hash parameters a failed check goes through. Each set costs at most what the
+/// dearest account costs, so that this is how many times its work a stranger can cause. One program
+/// writes one set and years leave two or three; of more, the cheapest stand out by their own time.
+const MOST_SETS: usize = 4;
 
 /// Whom a client says it is, before its password is checked.
 #[derive(Debug)]
@@ -88,16 +94,13 @@ pub struct Verifier {
     remembered: Mutex<HashMap<[u8; 32], SystemTime>>,
     /// Hashing takes a core and some 20 MiB; more at once than there are cores gains nothing.
     hashing: Arc<Semaphore>,
-    price: Price,
+    price: Arc<Price>,
     clock: SharedClock,
 }
 
-/// What a failed check costs, whatever was wrong.
-#[derive(Debug, Clone, Copy)]
-struct Price {
-    work: u64,
-    memory_kib: u32,
-}
+/// What a failed check does, whatever was wrong: how many hashes of each set of parameters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Price(BTreeMap<Cost, usize>);
 
 impl Verifier {
     /// Prepares to check the passwords of `accounts`.
@@ -112,7 +115,7 @@ impl Verifier {
                 .expect("the system has randomness"),
             remembered: Mutex::default(),
             hashing: Arc::new(Semaphore::new(cores)),
-            price: Price::of(accounts),
+            price: Arc::new(Price::of(accounts)),
             clock,
         }
     }
@@ -130,12 +133,12 @@ impl Verifier {
             return Ok(Verified { account: Arc::clone(account), login });
         }
         let stored = account.as_ref().map(|account| account.passwords.clone()).unwrap_or_default();
-        let price = self.price;
+        let price = Arc::clone(&self.price);
         let permit = Arc::clone(&self.hashing).acquire_owned().await.map_err(|_| Failure::Internal)?;
         let shown = password.clone();
         let matched = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            first_match(&stored, &shown, price).0
+            first_match(&stored, &shown, &price).0
         })
         .await
         .map_err(|_| Failure::Internal)?;
@@ -194,14 +197,35 @@ impl std::fmt::Debug for Verifier {
 }
 
 impl Price {
+    /// Of each set of parameters as many as the account with the most of them has.
     fn of(accounts: &Accounts) -> Self {
-        let costs = || accounts.iter().map(|account| account.passwords.iter().map(StoredPassword::cost));
-        let work = costs().map(|costs| costs.map(Cost::work).sum()).max();
-        let memory_kib = costs().flatten().map(|cost| cost.memory_kib).max();
-        Self {
-            work: work.unwrap_or_else(|| Cost::default().work()),
-            memory_kib: memory_kib.unwrap_or(Cost::default().memory_kib),
+        let mut most = BTreeMap::new();
+        for account in accounts.iter() {
+            let mut own = BTreeMap::<_, usize>::new();
+            for stored in &account.passwords {
+                *own.entry(stored.cost()).or_default() += 1;
+            }
+            for (cost, count) in own {
+                let most = most.entry(cost).or_default();
+                *most = count.max(*most);
+            }
         }
+        if most.is_empty() {
+            most.insert(Cost::default(), 1);
+        }
+        let mut sets: Vec<_> = most.into_iter().collect();
+        sets.sort_by_key(|(cost, count)| Reverse(iter::repeat_n(cost.work(), *count).sum::<u64>()));
+        sets.truncate(MOST_SETS);
+        Self(sets.into_iter().collect())
+    }
+
+    /// What is left to do where `done` was in vain.
+    fn beside(&self, done: &[Cost]) -> Vec<Cost> {
+        let missing = |(cost, count): (&Cost, &usize)| {
+            let own = done.iter().filter(|own| *own == cost).count();
+            iter::repeat_n(*cost, count.saturating_sub(own))
+        };
+        self.0.iter().flat_map(missing).collect()
     }
 }
 
@@ -210,31 +234,25 @@ fn is_stale(last_used: SystemTime, now: SystemTime) -> bool {
     now.duration_since(last_used).map_or(true, |age| age > REMEMBERED_FOR)
 }
 
-/// Finds the stored password that matches, and spends the whole price where none does. Returns the
-/// work done beside it.
-fn first_match(stored: &[StoredPassword], shown: &Secret, price: Price) -> (Option<StoredPassword>, u64) {
-    let mut work = 0;
+/// Finds the stored password that matches, and pays the whole price where none does. Returns beside it
+/// what was hashed.
+fn first_match(
+    stored: &[StoredPassword],
+    shown: &Secret,
+    price: &Price,
+) -> (Option<StoredPassword>, Vec<Cost>) {
+    let mut done = Vec::new();
     for candidate in stored {
-        work += candidate.cost().work();
+        done.push(candidate.cost());
         if candidate.matches(shown) {
-            return (Some(candidate.clone()), work);
+            return (Some(candidate.clone()), done);
         }
     }
-    work += spend(price.work.saturating_sub(work), price.memory_kib, shown);
-    (None, work)
-}
-
-/// Hashes for nothing until at least `work` KiB of memory have been filled; returns how many were.
-fn spend(work: u64, memory_kib: u32, shown: &Secret) -> u64 {
-    let passes = work.div_ceil(u64::from(memory_kib.max(1)));
-    let Ok(params) = Params::new(memory_kib, u32::try_from(passes).unwrap_or(u32::MAX), 1, None) else {
-        return 0; // No passes at all: the price is paid.
-    };
-    let mut out = [0_u8; 32];
-    // The result is of no interest, the time is.
-    let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-    let _ = hasher.hash_password_into(shown.expose(), b"nobody's salt", &mut out);
-    passes * u64::from(memory_kib)
+    for cost in price.beside(&done) {
+        cost.spend(shown);
+        done.push(cost);
+    }
+    (None, done)
 }
 
 #[cfg(test)]
@@ -257,10 +275,10 @@ mod tests {
         }
     }
 
-    fn accounts(passwords: &[&str]) -> Accounts {
-        let account = |login: &str, passwords: &[&str]| Account {
+    fn account(login: &str, passwords: Vec<StoredPassword>) -> Account {
+        Account {
             logins: vec![LoginPattern::parse(login).unwrap()],
-            passwords: passwords.iter().map(|password| hash(&Secret::new(*password))).collect(),
+            passwords,
             mailbox: Some(login.to_owned()),
             mailboxes: Vec::new(),
             app: AppName::new("contoso"),
@@ -268,10 +286,15 @@ mod tests {
             smtp_user: None,
             protocols: Vec::new(),
             from_networks: Vec::new(),
-        };
+        }
+    }
+
+    fn accounts(passwords: &[&str]) -> Accounts {
+        let hashed =
+            |passwords: &[&str]| passwords.iter().map(|password| hash(&Secret::new(*password))).collect();
         Accounts::new(vec![
-            account("ann@example.com", passwords),
-            account("bob@example.com", &["x", "y", "z"]),
+            account("ann@example.com", hashed(passwords)),
+            account("bob@example.com", hashed(&["x", "y", "z"])),
         ])
     }
 
@@ -346,16 +369,40 @@ mod tests {
         assert_eq!(check(&verifier, &after, "ann@example.com", "first").await, Err(Failure::BadCredentials));
     }
 
+    /// Hashes that nothing matches, of parameters such as `m=64,t=1,p=1`.
+    fn hashes(parameters: &[&str]) -> Vec<StoredPassword> {
+        let written =
+            |parameters| format!("$argon2id$v=19${parameters}$c29tZXNhbHQ$d2FzaGVyZQd2FzaGVyZQd2FzaGVyZQ");
+        parameters.iter().map(|parameters| StoredPassword::parse(&written(parameters)).unwrap()).collect()
+    }
+
     #[test]
-    fn every_failure_spends_the_price_of_the_dearest_account() {
-        let accounts = accounts(&["first"]);
+    fn every_failure_hashes_the_same_whoever_fails() {
+        let (light, heavy, lanes) = ("m=64,t=2,p=1", "m=256,t=3,p=1", "m=64,t=2,p=4");
+        let own: [&[&str]; 5] = [&[light], &[heavy, heavy], &[light, heavy, light], &[lanes], &[]];
+        let accounts = Accounts::new(own.iter().map(|own| account("ann", hashes(own))).collect());
         let price = Price::of(&accounts);
-        assert_eq!(price.work, 3 * Cost::default().work());
-        let ann = &accounts.find("ann@example.com").unwrap().passwords;
-        let bob = &accounts.find("bob@example.com").unwrap().passwords;
-        for stored in [&[][..], ann, bob] {
-            let (matched, work) = first_match(stored, &Secret::new("wrong"), price);
-            assert_eq!((matched, work), (None, price.work));
+        let mut expected: Vec<_> =
+            hashes(&[light, light, heavy, heavy, lanes]).iter().map(StoredPassword::cost).collect();
+        expected.sort_unstable();
+        for own in own {
+            let (matched, mut done) = first_match(&hashes(own), &Secret::new("wrong"), &price);
+            done.sort_unstable();
+            assert_eq!((matched, done), (None, expected.clone()), "{own:?}");
         }
+    }
+
+    #[test]
+    fn a_failure_costs_at_most_four_times_the_dearest_account() {
+        let sets: Vec<_> = (1..=9).map(|passes| format!("m=64,t={passes},p=1")).collect();
+        let accounts: Vec<_> = sets.iter().map(|set| account("ann", hashes(&[set]))).collect();
+        let price = Price::of(&Accounts::new(accounts));
+        let passes: Vec<_> = price.0.keys().map(|cost| cost.passes).collect();
+        assert_eq!(passes, [6, 7, 8, 9]);
+    }
+
+    #[test]
+    fn without_any_password_a_failure_costs_a_usual_one() {
+        assert_eq!(Price::of(&Accounts::default()).beside(&[]), [Cost::default()]);
     }
 }
