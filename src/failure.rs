@@ -172,7 +172,8 @@ fn cut(mut text: String, most: usize) -> String {
 pub struct Refusal {
     /// What happened.
     pub failure: Failure,
-    /// Why, and what to do. `None` until the local password is verified: a stranger learns nothing.
+    /// Why, and what to do. `None` until the local password is verified, unless it is true of everybody:
+    /// a stranger learns nothing.
     pub explanation: Option<Explanation>,
 }
 

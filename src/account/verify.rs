@@ -13,10 +13,18 @@ use std::{
 };
 
 use aws_lc_rs::{hmac, rand::SystemRandom};
-use tokio::sync::Semaphore;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout_at},
+};
 
 use super::{Account, Accounts, StoredPassword, normalise, password::Cost};
-use crate::{clock::SharedClock, failure::Failure, sasl::Credentials, secret::Secret};
+use crate::{
+    clock::SharedClock,
+    failure::{Explanation, Failure, Refusal},
+    sasl::Credentials,
+    secret::Secret,
+};
 
 /// How long a good password is remembered after its last use.
 const REMEMBERED_FOR: Duration = Duration::from_hours(1);
@@ -120,12 +128,13 @@ impl Verifier {
         }
     }
 
-    /// Checks the password of a claim.
+    /// Checks the password of a claim, until `deadline` at most: many that come at once wait for each
+    /// other.
     ///
     /// # Errors
     /// [`Failure::BadCredentials`] for an unknown login and a wrong password alike,
-    /// [`Failure::Internal`] where hashing itself broke down.
-    pub async fn verify(&self, claim: Claim) -> Result<Verified, Failure> {
+    /// [`Failure::Internal`] where the deadline is over or hashing itself broke down.
+    pub async fn verify(&self, claim: Claim, deadline: Instant) -> Result<Verified, Refusal> {
         let Claim { login, password, account } = claim;
         if let Some(account) = &account
             && account.passwords.iter().any(|stored| self.remembers(&login, stored, &password))
@@ -133,22 +142,30 @@ impl Verifier {
             return Ok(Verified { account: Arc::clone(account), login });
         }
         let stored = account.as_ref().map(|account| account.passwords.clone()).unwrap_or_default();
-        let price = Arc::clone(&self.price);
-        let permit = Arc::clone(&self.hashing).acquire_owned().await.map_err(|_| Failure::Internal)?;
-        let shown = password.clone();
-        let matched = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            first_match(&stored, &shown, &price).0
-        })
-        .await
-        .map_err(|_| Failure::Internal)?;
+        let matched = timeout_at(deadline, self.hash(stored, password.clone())).await;
+        let matched = matched.map_err(|_| busy())??;
         match (account, matched) {
             (Some(account), Some(stored)) => {
                 self.remember(&login, &stored, &password);
                 Ok(Verified { account, login })
             }
-            _ => Err(Failure::BadCredentials),
+            _ => Err(Failure::BadCredentials.into()),
         }
+    }
+
+    /// Hashes on a thread of its own, when it is this one's turn.
+    async fn hash(
+        &self,
+        stored: Vec<StoredPassword>,
+        shown: Secret,
+    ) -> Result<Option<StoredPassword>, Failure> {
+        let price = Arc::clone(&self.price);
+        let permit = Arc::clone(&self.hashing).acquire_owned().await.map_err(|_| Failure::Internal)?;
+        let hashing = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            first_match(&stored, &shown, &price).0
+        });
+        hashing.await.map_err(|_| Failure::Internal)
     }
 
     fn digest(&self, login: &str, stored: &StoredPassword, password: &Secret) -> [u8; 32] {
@@ -227,6 +244,12 @@ impl Price {
         };
         self.0.iter().flat_map(missing).collect()
     }
+}
+
+/// Says nothing of the account, so that a stranger may hear it.
+fn busy() -> Refusal {
+    let explanation = Explanation::new("the bridge is busy checking passwords", "try again");
+    Refusal::explained(Failure::Internal, explanation)
 }
 
 /// A clock that was set back makes a memory stale too: nobody knows how old it is.
@@ -310,7 +333,9 @@ mod tests {
         password: &str,
     ) -> Result<String, Failure> {
         let claim = Claim::new(accounts, Credentials::new(login.as_bytes(), password));
-        verifier.verify(claim).await.map(|verified| verified.account().name())
+        let deadline = Instant::now() + Duration::from_mins(1);
+        let result = verifier.verify(claim, deadline).await;
+        result.map(|verified| verified.account().name()).map_err(|refusal| refusal.failure)
     }
 
     #[tokio::test]
@@ -338,8 +363,31 @@ mod tests {
         for (authzid, good) in [("", true), ("Ann@Example.com", true), ("bob@example.com", false)] {
             let shown =
                 Credentials { authzid: authzid.to_owned(), ..Credentials::new(b"ann@example.com", "first") };
-            assert_eq!(verifier.verify(Claim::new(&accounts, shown)).await.is_ok(), good, "{authzid}");
+            let deadline = Instant::now() + Duration::from_mins(1);
+            let result = verifier.verify(Claim::new(&accounts, shown), deadline).await;
+            assert_eq!(result.is_ok(), good, "{authzid}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_check_whose_turn_does_not_come_is_a_temporary_failure_and_says_so() {
+        let accounts = accounts(&["first"]);
+        let (verifier, _) = verifier(&accounts);
+        let verify = |password: &str, wait| {
+            let claim = Claim::new(&accounts, Credentials::new(b"ann@example.com", password));
+            verifier.verify(claim, Instant::now() + wait)
+        };
+        verify("first", Duration::from_mins(1)).await.unwrap();
+        let cores = u32::try_from(verifier.hashing.available_permits()).unwrap();
+        let others = verifier.hashing.acquire_many(cores).await.unwrap();
+        let refusal = verify("wrong", Duration::ZERO).await.unwrap_err();
+        assert_eq!(refusal.failure, Failure::Internal);
+        assert!(refusal.failure.is_temporary());
+        assert_eq!(refusal.line().unwrap(), "the bridge is busy checking passwords: try again");
+        verify("first", Duration::ZERO).await.expect("a remembered password needs no turn");
+        drop(others);
+        let refusal = verify("wrong", Duration::from_mins(1)).await.unwrap_err();
+        assert_eq!(refusal, Failure::BadCredentials.into());
     }
 
     #[tokio::test]

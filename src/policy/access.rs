@@ -164,7 +164,8 @@ mod tests {
         let accounts = Accounts::new(vec![account]);
         let claim = Claim::new(&accounts, Credentials::new(login.as_bytes(), "secret"));
         let verifier = Verifier::new(&accounts, Arc::new(System));
-        admit(&verifier.verify(claim).await.unwrap(), kind)
+        let deadline = tokio::time::Instant::now() + std::time::Duration::from_mins(1);
+        admit(&verifier.verify(claim, deadline).await.unwrap(), kind)
     }
 
     #[tokio::test]

@@ -5,7 +5,8 @@ use std::time::Duration;
 /// The durations of the `[limits]` of the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
-    /// From connect to credentials, and again from credentials to an open mailbox.
+    /// From connect to credentials, again for the check of the password, and again from there to an
+    /// open mailbox.
     pub login_timeout: Duration,
     /// Without a byte in either direction after the login. Above IDLE's half hour (RFC 2177).
     pub idle_timeout: Duration,

@@ -77,7 +77,7 @@ async fn log_in<P: Protocol>(
         record.credentials_shown();
         let visit = client.visit(from, house);
         let Some(admitted) =
-            house.draining.run_until_cancelled(admit::<P>(credentials, &visit, house, record)).await
+            house.draining.run_until_cancelled(admit::<P>(credentials, visit, house, record)).await
         else {
             return Err(client.send_away_for_shutdown().await);
         };
@@ -107,7 +107,7 @@ struct Visit {
     introduced_as: String,
     /// What it was promised about the upstream.
     promised: crate::dialogue::Capabilities,
-    /// When it must have its answer.
+    /// When the password must have been checked; after that, when the client must have its answer.
     deadline: Instant,
 }
 
@@ -121,7 +121,7 @@ struct Upstream {
 /// From a shown password to an authenticated upstream: what this program is for.
 async fn admit<P: Protocol>(
     shown: Credentials,
-    visit: &Visit,
+    mut visit: Visit,
     house: &House,
     record: &mut Record,
 ) -> Result<Upstream, Refusal> {
@@ -130,11 +130,13 @@ async fn admit<P: Protocol>(
     record.claimed(claim.account().map(crate::account::Account::name));
     let (claim, denied) = access::screen(claim, P::KIND, visit.from);
     record.denied(denied);
-    let verified = house.verifier.verify(claim).await?;
+    let verified = house.verifier.verify(claim, visit.deadline).await?;
+    // Time lost in the queue for the check is not the authority's to make up for.
+    visit.deadline = Instant::now() + house.timing.login_timeout;
     let permit = access::admit(&verified, P::KIND)?;
     record.phase("token");
     let access = house.tokens.access_token(&permit, visit.deadline).await?;
-    let verdict = match upstream::log_in::<P>(&permit, &access, visit, house, record).await {
+    let verdict = match upstream::log_in::<P>(&permit, &access, &visit, house, record).await {
         Ok(upstream) => return Ok(upstream),
         Err(verdict) => verdict,
     };
@@ -146,7 +148,7 @@ async fn admit<P: Protocol>(
         return Err(verdict.refusal);
     };
     info!(mailbox = permit.mailbox(), "access token rejected and renewed");
-    upstream::log_in::<P>(&permit, &access, visit, house, record).await.map_err(|verdict| verdict.refusal)
+    upstream::log_in::<P>(&permit, &access, &visit, house, record).await.map_err(|verdict| verdict.refusal)
 }
 
 /// Carries bytes until both sides are done.
