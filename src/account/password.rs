@@ -1,7 +1,7 @@
 //! Stored passwords: argon2id in PHC string form, and plain ones that are hashed when they are read.
 
 use argon2::{
-    Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version,
+    Algorithm, Argon2, Error, Params, PasswordHasher as _, PasswordVerifier as _, Version,
     password_hash::phc::PasswordHash,
 };
 
@@ -23,6 +23,17 @@ pub enum InvalidHash {
     /// More memory than the bridge will spend on one login, in KiB.
     #[error("hash asks for {0} KiB of memory, at most {LARGEST_MEMORY_KIB} are allowed")]
     TooExpensive(u32),
+    /// A parameter that argon2 does not take, so that no password would ever match, or that no login
+    /// may cost.
+    #[error("hash has {name}={value}, {wanted}")]
+    Parameter {
+        /// The parameter as the PHC string calls it: `m`, `t`, `p`, or `v` for the version.
+        name: &'static str,
+        /// What is written.
+        value: u32,
+        /// What may be written.
+        wanted: &'static str,
+    },
 }
 
 /// A ceiling on one verification, so that a mistyped parameter cannot take the machine down.
@@ -30,6 +41,9 @@ const LARGEST_MEMORY_KIB: u32 = 256 * 1024;
 
 /// A ceiling on the passes over that memory.
 const MOST_PASSES: u32 = 32;
+
+/// A ceiling on the lanes. RFC 9106 §4 recommends 4; more than the cores of a large machine is a mistake.
+const MOST_LANES: u32 = 16;
 
 impl StoredPassword {
     /// Takes a PHC string, as `footbridge hash-password` prints it.
@@ -44,10 +58,7 @@ impl StoredPassword {
         if stored.salt.is_none() || stored.hash.is_none() {
             return Err(InvalidHash::NotPhc);
         }
-        let cost = Cost::of(&stored).ok_or(InvalidHash::NotPhc)?;
-        if cost.memory_kib > LARGEST_MEMORY_KIB || cost.passes > MOST_PASSES {
-            return Err(InvalidHash::TooExpensive(cost.memory_kib));
-        }
+        Cost::of(&stored)?;
         Ok(Self(written.into()))
     }
 
@@ -59,7 +70,7 @@ impl StoredPassword {
 
     /// What one verification costs.
     pub(super) fn cost(&self) -> Cost {
-        PasswordHash::new(&self.0).ok().and_then(|stored| Cost::of(&stored)).unwrap_or_default()
+        PasswordHash::new(&self.0).ok().and_then(|stored| Cost::of(&stored).ok()).unwrap_or_default()
     }
 
     /// Whether `password` is the one that was hashed. Takes as long as the hash's parameters say.
@@ -97,15 +108,41 @@ impl Default for Cost {
 }
 
 impl Cost {
-    /// What is not written has the crate's default, as in its own check.
-    fn of(stored: &PasswordHash) -> Option<Self> {
-        let version = stored.version.map(Version::try_from).transpose().ok()?;
-        Some(Self {
-            memory_kib: stored.params.get_decimal("m")?,
-            passes: stored.params.get_decimal("t")?,
-            lanes: stored.params.get_decimal("p").unwrap_or(Params::DEFAULT_P_COST),
-            version: version.unwrap_or_default(),
-        })
+    /// Reads the parameters as the crate's own check does: a version or lanes that are not written have
+    /// its default.
+    fn of(stored: &PasswordHash) -> Result<Self, InvalidHash> {
+        let wrong = |name, value, wanted| InvalidHash::Parameter { name, value, wanted };
+        let number = |name| stored.params.get(name).map(|value| value.decimal());
+        let number = |name| number(name).transpose().map_err(|_| InvalidHash::NotPhc);
+        let memory_kib = number("m")?.ok_or(InvalidHash::NotPhc)?;
+        let passes = number("t")?.ok_or(InvalidHash::NotPhc)?;
+        let lanes = number("p")?.unwrap_or(Params::DEFAULT_P_COST);
+        let version = match stored.version {
+            Some(written) => Version::try_from(written)
+                .map_err(|_| wrong("v", written, "only versions 19 and 16 are known"))?,
+            None => Version::default(),
+        };
+        if memory_kib > LARGEST_MEMORY_KIB {
+            return Err(InvalidHash::TooExpensive(memory_kib));
+        }
+        if passes > MOST_PASSES {
+            return Err(wrong("t", passes, "at most 32 passes are allowed"));
+        }
+        if lanes > MOST_LANES {
+            return Err(wrong("p", lanes, "at most 16 lanes are allowed"));
+        }
+        Params::new(memory_kib, passes, lanes, None).map_err(|error| {
+            if error == Error::TimeTooSmall {
+                wrong("t", passes, "at least one pass is needed")
+            } else if error == Error::ThreadsTooFew {
+                wrong("p", lanes, "at least one lane is needed")
+            } else {
+                wrong("m", memory_kib, "at least 8 KiB are needed for each lane")
+            }
+        })?;
+        // What else is written is unknown to argon2.
+        Params::try_from(stored).map_err(|_| InvalidHash::NotPhc)?;
+        Ok(Self { memory_kib, passes, lanes, version })
     }
 
     /// Memory written, in KiB: what the time of argon2id is proportional to.
@@ -171,6 +208,38 @@ mod tests {
         ];
         for (written, expected) in cases {
             assert_eq!(StoredPassword::parse(written), Err(expected), "{written}");
+        }
+    }
+
+    fn parse(parameters: &str) -> Result<StoredPassword, InvalidHash> {
+        StoredPassword::parse(&format!("$argon2id${parameters}$c29tZXNhbHQ$d2FzaGVyZQd2FzaGVyZQd2FzaGVyZQ"))
+    }
+
+    #[test]
+    fn parameters_that_can_never_match_are_refused_by_their_name() {
+        let cases = [
+            ("v=19$m=64,t=0,p=1", "hash has t=0, at least one pass is needed"),
+            ("v=19$m=64,t=33,p=1", "hash has t=33, at most 32 passes are allowed"),
+            ("v=19$m=64,t=2,p=0", "hash has p=0, at least one lane is needed"),
+            ("v=19$m=65536,t=2,p=17", "hash has p=17, at most 16 lanes are allowed"),
+            ("v=19$m=65536,t=2,p=4294967295", "hash has p=4294967295, at most 16 lanes are allowed"),
+            ("v=19$m=7,t=2,p=1", "hash has m=7, at least 8 KiB are needed for each lane"),
+            ("v=19$m=127,t=2,p=16", "hash has m=127, at least 8 KiB are needed for each lane"),
+            ("v=7$m=64,t=2,p=1", "hash has v=7, only versions 19 and 16 are known"),
+            ("v=20$m=64,t=2,p=1", "hash has v=20, only versions 19 and 16 are known"),
+        ];
+        for (parameters, expected) in cases {
+            assert_eq!(parse(parameters).unwrap_err().to_string(), expected, "{parameters}");
+        }
+        for parameters in ["v=19$t=2,p=1", "v=19$m=64,t=2,p=1,x=1", "v=19$m=64,t=2,p=x"] {
+            assert_eq!(parse(parameters), Err(InvalidHash::NotPhc), "{parameters}");
+        }
+    }
+
+    #[test]
+    fn parameters_that_argon2_takes_are_taken() {
+        for parameters in ["v=19$m=8,t=1,p=1", "v=16$m=128,t=1,p=16", "m=64,t=1,p=1", "v=19$m=64,t=1"] {
+            parse(parameters).unwrap_or_else(|error| panic!("{parameters}: {error}"));
         }
     }
 }

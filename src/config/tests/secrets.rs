@@ -112,6 +112,10 @@ fn passwords_are_hashes_or_places_and_at_most_five() {
                 "{at}the password is no usable hash: hash asks for 9999999 KiB of memory, at most 262144 are allowed"
             ),
         ),
+        (
+            format!("\"{}\"", HASH.replace("t=2", "t=0")),
+            format!("{at}the password is no usable hash: hash has t=0, at least one pass is needed"),
+        ),
         ("[]".to_owned(), format!("{at}password is an empty list")),
         ("5".to_owned(), format!("{at}password is an integer, not a string")),
         (
