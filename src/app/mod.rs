@@ -160,16 +160,15 @@ impl Door {
 
 fn house(config: Config) -> Result<House, BuildError> {
     let clock: SharedClock = Arc::new(System);
-    let upstreams = config.upstreams.iter().flat_map(|(_, provider)| {
-        ProtocolKind::ALL.into_iter().filter_map(|kind| Some((kind, provider.endpoint(kind)?.clone())))
-    });
+    let providers = config.upstreams.into_iter().collect();
     Ok(House {
-        promises: Promises::new(upstreams),
+        promises: Promises::new(&config.accounts, &providers),
         verifier: Verifier::new(&config.accounts, Arc::clone(&clock)),
         tokens: Arc::new(Tokens::new(config.apps, clock)?),
         accounts: config.accounts,
         names: Names::default(),
         providers: config.upstreams.into_iter().collect(),
+        providers,
         limits: config.limits,
         timing: config.timing,
         draining: CancellationToken::new(),

@@ -13,6 +13,8 @@ pub(super) struct Preset {
     pub(super) application_scopes: &'static [&'static str],
     pub(super) imap: Host,
     pub(super) smtp: Host,
+    /// What the submission host answers to EHLO, less what only concerns the line to it.
+    pub(super) smtp_capabilities: &'static [&'static str],
     pub(super) mechanism: Mechanism,
     /// Words that stand for no tenant in particular, with which an app cannot log in as itself.
     pub(super) no_tenants: &'static [&'static str],
@@ -38,6 +40,17 @@ pub(super) const PRESETS: [Preset; 1] = [
         application_scopes: &["https://outlook.office365.com/.default"],
         imap: Host("outlook.office365.com", 993, UpstreamTls::Implicit),
         smtp: Host("smtp.office365.com", 587, UpstreamTls::StartTls),
+        // As in jstedfast/MailKit#1770 of 2024 and the captures since 2021 that agree with it.
+        smtp_capabilities: &[
+            "SIZE 157286400",
+            "PIPELINING",
+            "DSN",
+            "ENHANCEDSTATUSCODES",
+            "8BITMIME",
+            "BINARYMIME",
+            "CHUNKING",
+            "SMTPUTF8",
+        ],
         mechanism: Mechanism::Xoauth2,
         no_tenants: &["common", "organizations", "consumers"],
     },

@@ -13,6 +13,7 @@ use super::{
     schema::{self, nearest},
 };
 use crate::{
+    dialogue::Capabilities,
     ids::ProtocolKind,
     net::{
         Endpoint, UpstreamTls,
@@ -98,6 +99,7 @@ impl<'t> Providers<'t> {
             name: preset.name.to_owned(),
             imap: Some(preset.imap.endpoint()),
             smtp: Some(preset.smtp.endpoint()),
+            smtp_capabilities: Capabilities(owned(preset.smtp_capabilities)),
             mechanism: preset.mechanism,
             trust: trust.ok()?,
         };
@@ -145,10 +147,17 @@ fn read(name: &str, table: &Table<'_>, trusts: &Trusts) -> Option<Settings> {
     let scopes = scopes.and_then(|table| table.get("application")).map(|item| read_scopes(&item));
     let mechanism = table.get("sasl").and_then(|item| mechanism(&item));
     let trust = trust(table, trusts);
+    let (imap, smtp) = (imap?, smtp?);
+    // The same host behind another port is the same service.
+    let is_it = |base: &&Preset| {
+        smtp.as_ref().is_some_and(|smtp| smtp.host.eq_ignore_ascii_case(&base.smtp.endpoint().host))
+    };
+    let known = base.filter(is_it);
     let provider = Provider {
         name: name.to_owned(),
-        imap: imap?,
-        smtp: smtp?,
+        imap,
+        smtp,
+        smtp_capabilities: Capabilities(known.map_or_else(Vec::new, |base| owned(base.smtp_capabilities))),
         mechanism: mechanism.or(base.map(|base| base.mechanism)).unwrap_or_default(),
         trust: trust?,
     };

@@ -42,8 +42,14 @@ pub fn screen(claim: Claim, kind: ProtocolKind, from: ClientAddr) -> (Claim, Opt
     }
 }
 
+/// Whether an account may use a protocol.
+#[must_use]
+pub fn may_speak(account: &Account, kind: ProtocolKind) -> bool {
+    account.protocols.is_empty() || account.protocols.contains(&kind)
+}
+
 fn forbids(account: &Account, kind: ProtocolKind, from: ClientAddr) -> Option<Denied> {
-    if !account.protocols.is_empty() && !account.protocols.contains(&kind) {
+    if !may_speak(account, kind) {
         return Some(Denied::Protocol);
     }
     let networks = &account.from_networks;

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::Promises;
 use crate::{
     account::{Accounts, Verifier},
+    dialogue::Capabilities,
     ids::{AppName, ProtocolKind},
     net::{Endpoint, names::Names, tls::Trust},
     oauth::Tokens,
@@ -23,6 +24,8 @@ pub struct Provider {
     pub imap: Option<Endpoint>,
     /// Where submission is spoken, if it is.
     pub smtp: Option<Endpoint>,
+    /// What its submission is known to have before anybody has logged in there; empty where nothing is.
+    pub smtp_capabilities: Capabilities,
     /// How the access token is shown.
     pub mechanism: Mechanism,
     /// Whose certificates the upstreams may have.
@@ -36,6 +39,16 @@ impl Provider {
         match kind {
             ProtocolKind::Imap => self.imap.as_ref(),
             ProtocolKind::Smtp => self.smtp.as_ref(),
+        }
+    }
+
+    /// What the upstream for a protocol is known to have; empty where nothing is.
+    #[must_use]
+    pub fn capabilities(&self, kind: ProtocolKind) -> Capabilities {
+        match kind {
+            // Clients ask for them again after the login: nothing is promised before.
+            ProtocolKind::Imap => Capabilities::default(),
+            ProtocolKind::Smtp => self.smtp_capabilities.clone(),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::{
     account::LoginPattern,
+    dialogue::Capabilities,
     ids::ProtocolKind,
     net::{Endpoint, UpstreamTls},
     sasl::Mechanism,
@@ -35,6 +36,7 @@ fn a_correct_configuration_has_no_mistakes_and_means_what_it_says() {
     assert_eq!(account.logins, [LoginPattern::Exact("scanner@contoso.com".to_owned())]);
     assert_eq!(account.mailbox.as_deref(), Some("scanner@contoso.com"));
     assert_eq!(account.passwords[0].to_string(), HASH);
+    assert_eq!(provider.smtp_capabilities, Capabilities::default());
 }
 
 #[test]
@@ -45,6 +47,7 @@ fn the_preset_is_exchange_online() {
     assert_eq!(provider.imap, Some(endpoint("outlook.office365.com", 993, UpstreamTls::Implicit)));
     assert_eq!(provider.smtp, Some(endpoint("smtp.office365.com", 587, UpstreamTls::StartTls)));
     assert_eq!(provider.mechanism, Mechanism::Xoauth2);
+    assert!(provider.smtp_capabilities.0.contains(&"SIZE 157286400".to_owned()));
     let app = &config.apps[0];
     let token_url = "https://login.microsoftonline.com/contoso.onmicrosoft.com/oauth2/v2.0/token";
     assert_eq!(app.token_url.as_str(), token_url);
@@ -61,6 +64,21 @@ fn a_provider_extends_a_preset_by_what_it_says() {
     assert_eq!(provider.smtp, Some(endpoint("relay", 465, UpstreamTls::Implicit)));
     assert_eq!(provider.mechanism, Mechanism::OauthBearer);
     assert_eq!(config.apps[0].token_url.host_str(), Some("login.microsoftonline.com"));
+}
+
+#[test]
+fn a_submission_host_of_its_own_has_nothing_of_what_the_preset_is_known_to_have() {
+    for (smtp, known) in [
+        ("", true),
+        ("smtp = { port = 2587 }\n", true),
+        ("smtp = { host = \"smtp.office365.com\" }\n", true),
+        ("smtp = { host = \"relay\" }\n", false),
+    ] {
+        let start = MAIN.split("[provider.lab]").next().unwrap();
+        let main = format!("{start}[provider.lab]\nextends = \"microsoft365\"\n{smtp}");
+        let config = loaded(&main, MAPPINGS).config;
+        assert_eq!(config.upstreams[0].1.smtp_capabilities != Capabilities::default(), known, "{smtp}");
+    }
 }
 
 #[test]
