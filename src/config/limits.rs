@@ -3,7 +3,10 @@
 use std::{ops::Range, time::Duration};
 
 use super::{reader::Table, schema};
-use crate::policy::{throttle::Limits, timing::Timing};
+use crate::policy::{
+    throttle::Limits,
+    timing::{Timing, UPSTREAM_LOGIN},
+};
 
 /// Shorter than this no network answers.
 const SHORTEST: Duration = Duration::from_millis(100);
@@ -13,6 +16,12 @@ const LONGEST: Duration = Duration::from_hours(7 * 24);
 
 /// For the timeouts before a login: a stranger holds a connection for that long.
 const TIMEOUTS: Range<Duration> = SHORTEST..Duration::from_hours(1);
+
+/// A whole attempt to log in upstream is cut at [`UPSTREAM_LOGIN`]: a connection that may take as long
+/// would leave no time for the login, and its failure would be told as a server's that says nothing.
+const CONNECT: Range<Duration> = SHORTEST..Duration::from_secs(20);
+
+const _: () = assert!(CONNECT.end.as_secs() < UPSTREAM_LOGIN.as_secs());
 
 /// RFC 5321 §4.5.3.1.4 wants 512 octets for a command line; beyond the upper bound strangers could
 /// fill the memory.
@@ -32,7 +41,7 @@ pub(super) fn read(top: &Table<'_>) -> (Limits, Timing) {
     };
     for (key, bounds, value) in [
         ("login_timeout", TIMEOUTS, &mut timing.login_timeout),
-        ("connect_timeout", TIMEOUTS, &mut timing.connect_timeout),
+        ("connect_timeout", CONNECT, &mut timing.connect_timeout),
         ("idle_timeout", SHORTEST..LONGEST, &mut timing.idle_timeout),
         ("drain_grace", Duration::ZERO..Duration::from_hours(1), &mut timing.drain_grace),
     ] {

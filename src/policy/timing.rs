@@ -10,7 +10,7 @@ pub struct Timing {
     pub login_timeout: Duration,
     /// Without a byte in either direction after the login. Above IDLE's half hour (RFC 2177).
     pub idle_timeout: Duration,
-    /// For one attempt at a TCP connection and its TLS handshake.
+    /// For one attempt at a TCP connection and its TLS handshake. Less than [`UPSTREAM_LOGIN`].
     pub connect_timeout: Duration,
     /// For sessions after their login, from the signal to stop until they are cut.
     pub drain_grace: Duration,

@@ -210,6 +210,11 @@ fn a_limit_out_of_range_is_refused_with_the_range() {
             "between \"100ms\" and \"1h\"",
         ),
         (
+            "connect_timeout = \"21s\"",
+            "footbridge.toml:13:19: \"21s\" is out of range for connect_timeout",
+            "between \"100ms\" and \"20s\"",
+        ),
+        (
             "idle_timeout = \"99999999999999999h\"",
             "footbridge.toml:13:16: \"99999999999999999h\" is out of range for idle_timeout",
             "between \"100ms\" and \"168h\"",
