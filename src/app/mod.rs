@@ -167,7 +167,6 @@ fn house(config: Config) -> Result<House, BuildError> {
         tokens: Arc::new(Tokens::new(config.apps, clock)?),
         accounts: config.accounts,
         names: Names::default(),
-        providers: config.upstreams.into_iter().collect(),
         providers,
         limits: config.limits,
         timing: config.timing,
