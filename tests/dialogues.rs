@@ -113,6 +113,7 @@ dialogues! {
         authority_refuses
         authority_unavailable
         bdat_before_login
+        client_with_an_odd_name
         commands_behind_the_login
         ehlo_and_auth_in_one_packet
         ehlo_promises

@@ -249,6 +249,37 @@ fn starttls_comes_first_and_ehlo_is_said_again() {
 }
 
 #[test]
+fn a_name_that_the_upstream_does_not_bear_is_said_once() {
+    let named = |name: &str| UpstreamLogin { introduced_as: name.to_owned(), starttls: true, ..login() };
+    let pieces: [&[u8]; 6] = [
+        b"220 x\r\n",
+        b"501 5.5.4 Invalid domain name\r\n",
+        b"250-x\r\n250 STARTTLS\r\n",
+        b"220 go\r\n",
+        b"250-x\r\n250 AUTH XOAUTH2\r\n",
+        b"334 \r\n235 ok\r\n",
+    ];
+    let (out, end, _) = call::<Smtp>(&named("MY_PC"), &pieces);
+    let hellos = "EHLO MY_PC\r\nEHLO localhost\r\nSTARTTLS\r\n<TLS>EHLO localhost\r\n";
+    assert_eq!(out, format!("{hellos}AUTH XOAUTH2\r\ndXNlcg==\r\n"));
+    assert!(matches!(end, Some(Ok(_))));
+    let names = [
+        ("MY_PC", "EHLO MY_PC\r\nEHLO localhost\r\n"),
+        ("localhost", "EHLO localhost\r\n"),
+        ("", "EHLO localhost\r\n"),
+    ];
+    for (name, out) in names {
+        let refused = b"220 x\r\n550 no\r\n550 no\r\n";
+        let transcript = call_split::<Smtp>(&UpstreamLogin { starttls: false, ..named(name) }, refused);
+        assert_eq!(transcript.0, out);
+        assert_eq!(self::end(transcript), (Failure::UpstreamViolation, "550 no".to_owned()));
+    }
+    // Nothing is gained by the other name where the first was not refused for good.
+    let (out, ..) = call_split::<Smtp>(&named("MY_PC"), b"220 x\r\n450 later\r\n");
+    assert_eq!(out, "EHLO MY_PC\r\n");
+}
+
+#[test]
 fn nothing_is_shown_on_a_line_that_stays_in_clear() {
     let login = UpstreamLogin { starttls: true, ..login() };
     let cases = [
@@ -318,7 +349,7 @@ fn an_upstream_that_cannot_be_logged_in_to_is_told_apart() {
         ("554 no service\r\n", UpstreamUnavailable, "554 no service"),
         ("* OK ready\r\n", UpstreamViolation, "* OK ready"),
         ("250 hello\r\n", UpstreamViolation, "250 hello"),
-        ("220 x\r\n502 5.5.1 what\r\n", UpstreamViolation, "502 5.5.1 what"),
+        ("220 x\r\n502 5.5.1 what\r\n502 5.5.1 what\r\n", UpstreamViolation, "502 5.5.1 what"),
         ("220 x\r\n451 4.3.0 later\r\n", UpstreamUnavailable, "451 4.3.0 later"),
         ("220 x\r\n250 x\r\n", UpstreamRefused, "EHLO offers no AUTH XOAUTH2 (no AUTH at all)"),
         (

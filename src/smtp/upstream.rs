@@ -13,6 +13,9 @@ use crate::{
     sasl::error_challenge,
 };
 
+/// The name in our EHLO where the client's cannot be said.
+const NAME: &str = "localhost";
+
 /// The half that faces the upstream.
 pub struct Upstream {
     login: UpstreamLogin,
@@ -53,6 +56,11 @@ impl Upstream {
             (State::AwaitGreeting, 220) => self.ehlo(self.login.starttls, out),
             (State::AwaitEhlo { starttls: true }, 250) => self.starttls(reply, out)?,
             (State::AwaitEhlo { starttls: false }, 250) => self.auth(reply, out)?,
+            // Old programs call themselves what no domain is called, and not every upstream bears it.
+            (&mut State::AwaitEhlo { starttls }, 500..) if name(&self.login) != NAME => {
+                NAME.clone_into(&mut self.login.introduced_as);
+                self.ehlo(starttls, out);
+            }
             (State::AwaitStartTls, 220) => {
                 self.state = State::AwaitTls;
                 return Ok(Some(UpstreamStep::StartTls));
@@ -78,8 +86,7 @@ impl Upstream {
     }
 
     fn ehlo(&mut self, starttls: bool, out: &mut BytesMut) {
-        let name = self.login.introduced_as.as_str();
-        put(out, &["EHLO ", if is_domain(name) { name } else { "localhost" }]);
+        put(out, &["EHLO ", name(&self.login)]);
         self.state = State::AwaitEhlo { starttls };
     }
 
@@ -129,6 +136,12 @@ impl Upstream {
         }
         Rejected::new(failure, &self.login.redact(&said))
     }
+}
+
+/// How we call ourselves: as the client did, where that can be said.
+fn name(login: &UpstreamLogin) -> &str {
+    let name = login.introduced_as.as_str();
+    if is_domain(name) { name } else { NAME }
 }
 
 /// The extensions of an EHLO reply, keyword and line, without the greeting before them.

@@ -84,9 +84,10 @@ impl<'a> Command<'a> {
 
 /// Whether this is a domain or an address literal (RFC 5321 §4.1.2, §4.1.3) that an upstream may be
 /// shown. Underscores are allowed: machines of Windows networks have them in their names.
+/// The zone of a link-local address (`%eth0`) is not: RFC 5321 has none, and it means nothing elsewhere.
 pub(super) fn is_domain(text: &str) -> bool {
     let in_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-    let in_literal = |byte: u8| byte.is_ascii_alphanumeric() || b"-.:%".contains(&byte);
+    let in_literal = |byte: u8| byte.is_ascii_alphanumeric() || b"-.:".contains(&byte);
     let is_sane = match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         Some(literal) => !literal.is_empty() && literal.bytes().all(in_literal),
         None => !text.is_empty() && text.bytes().all(in_name),
@@ -167,7 +168,8 @@ mod tests {
     #[test]
     fn a_domain_that_could_start_another_line_is_none() {
         let sane = ["localhost", "pc.example.com", "MY_PC", "[192.0.2.1]", "[IPv6:2001:db8::1]"];
-        let not_sane = ["", "a b", "a\r\nMAIL", "<a>", "[]", "[a b]", "m\u{fc}ller", "a@b"];
+        let not_sane =
+            ["", "a b", "a\r\nMAIL", "<a>", "[]", "[a b]", "m\u{fc}ller", "a@b", "a%b", "[fe80::1%eth0]"];
         assert!(sane.into_iter().all(is_domain));
         assert!(!not_sane.into_iter().any(is_domain));
         assert!(is_domain(&"a".repeat(255)) && !is_domain(&"a".repeat(256)));
