@@ -122,3 +122,29 @@ async fn a_refused_login_is_one_warning_with_its_reason() {
     assert_eq!(world.exchange.connections(), 0, "nothing leaves the machine for a stranger");
     assert_eq!(world.authority.requests().get(), 0, "nothing leaves the machine for a stranger");
 }
+
+/// Hashing takes 19 MiB at a time, and a stranger can cause as much of it as there are cores for. What
+/// it took must be given back: an allocator that keeps it turns wrong passwords into gigabytes.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrong_passwords_leave_no_memory_behind() {
+    let world = World::start();
+    let status = format!("/proc/{}/status", world.bridge.pid());
+    let resident = || {
+        let status = std::fs::read_to_string(&status).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
+    };
+    let before = resident();
+    let guess = async |world: &World| {
+        let mut client = world.connect("imap").await;
+        client.expect("* OK {…}").await;
+        for _ in 0..4 {
+            client.say(&format!("a LOGIN {ANN} wrong")).await;
+            client.expect("a NO {…}").await;
+        }
+    };
+    futures::future::join_all((0..16).map(|_| guess(&world))).await;
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 32 * 1024, "{grown} KiB more than the {before} KiB at the start");
+}

@@ -263,12 +263,12 @@ fn a_name_that_the_upstream_does_not_bear_is_said_once() {
     let hellos = "EHLO MY_PC\r\nEHLO localhost\r\nSTARTTLS\r\n<TLS>EHLO localhost\r\n";
     assert_eq!(out, format!("{hellos}AUTH XOAUTH2\r\ndXNlcg==\r\n"));
     assert!(matches!(end, Some(Ok(_))));
-    let names = [
+    let spellings = [
         ("MY_PC", "EHLO MY_PC\r\nEHLO localhost\r\n"),
         ("localhost", "EHLO localhost\r\n"),
         ("", "EHLO localhost\r\n"),
     ];
-    for (name, out) in names {
+    for (name, out) in spellings {
         let refused = b"220 x\r\n550 no\r\n550 no\r\n";
         let transcript = call_split::<Smtp>(&UpstreamLogin { starttls: false, ..named(name) }, refused);
         assert_eq!(transcript.0, out);

@@ -1,9 +1,11 @@
 //! Stored passwords: argon2id in PHC string form, and plain ones that are hashed when they are read.
 
 use argon2::{
-    Algorithm, Argon2, Error, Params, PasswordHasher as _, PasswordVerifier as _, Version,
-    password_hash::phc::PasswordHash,
+    Algorithm, Argon2, Block, Error, Params, Version,
+    password_hash::phc::{Ident, Output, ParamsString, PasswordHash, Salt},
 };
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 
@@ -20,6 +22,9 @@ pub enum InvalidHash {
     /// Another scheme, which is too weak or not known here.
     #[error("hash scheme {0} is not supported, only argon2id is")]
     OtherScheme(String),
+    /// The hash itself has a length that no program makes, in bytes.
+    #[error("hash is {0} bytes long, not 32: it seems cut off")]
+    CutOff(usize),
     /// More memory than the bridge will spend on one login, in KiB.
     #[error("hash asks for {0} KiB of memory, at most {LARGEST_MEMORY_KIB} are allowed")]
     TooExpensive(u32),
@@ -35,6 +40,9 @@ pub enum InvalidHash {
         wanted: &'static str,
     },
 }
+
+/// The lengths in bytes that programs give a hash; 32 is the one that all of them have as a default.
+const WHOLE: [usize; 5] = [16, 24, 32, 48, 64];
 
 /// A ceiling on one verification, so that a mistyped parameter cannot take the machine down.
 const LARGEST_MEMORY_KIB: u32 = 256 * 1024;
@@ -55,8 +63,11 @@ impl StoredPassword {
         if stored.algorithm.as_str() != "argon2id" {
             return Err(InvalidHash::OtherScheme(stored.algorithm.to_string()));
         }
-        if stored.salt.is_none() || stored.hash.is_none() {
+        let Some(hash) = stored.hash.filter(|_| stored.salt.is_some()) else {
             return Err(InvalidHash::NotPhc);
+        };
+        if !WHOLE.contains(&hash.len()) {
+            return Err(InvalidHash::CutOff(hash.len()));
         }
         Cost::of(&stored)?;
         Ok(Self(written.into()))
@@ -75,8 +86,12 @@ impl StoredPassword {
 
     /// Whether `password` is the one that was hashed. Takes as long as the hash's parameters say.
     pub(super) fn matches(&self, password: &Secret) -> bool {
-        PasswordHash::new(&self.0)
-            .is_ok_and(|stored| Argon2::default().verify_password(password.expose(), &stored).is_ok())
+        let Ok(stored) = PasswordHash::new(&self.0) else { return false };
+        let (Ok(cost), Some(salt), Some(expected)) = (Cost::of(&stored), &stored.salt, &stored.hash) else {
+            return false;
+        };
+        let mut found = Zeroizing::new(vec![0; expected.len()]);
+        cost.hash(password, salt, &mut found).is_ok() && found.ct_eq(expected.as_bytes()).into()
     }
 }
 
@@ -152,12 +167,27 @@ impl Cost {
 
     /// Hashes for nothing: the result is of no interest, the time is.
     pub(super) fn spend(self, shown: &Secret) {
-        if let Ok(params) = Params::new(self.memory_kib, self.passes, self.lanes, None) {
-            let hasher = Argon2::new(Algorithm::Argon2id, self.version, params);
-            let _ = hasher.hash_password_into(shown.expose(), b"nobody's salt", &mut [0; 32]);
-        }
+        let _ = self.hash(shown, b"nobody's salt", &mut [0; 32]);
+    }
+
+    fn hash(self, password: &Secret, salt: &[u8], out: &mut [u8]) -> Result<(), Error> {
+        let params = Params::new(self.memory_kib, self.passes, self.lanes, Some(out.len()))?;
+        // The GNU allocator learns to keep blocks of the sizes that it is given back, 19 MiB for each
+        // thread that ever hashed; what is larger than 32 MiB it returns to the system at once. The
+        // surplus is never touched and costs nothing.
+        let mut memory = Vec::with_capacity(params.block_count().max(RETURNED_AT_ONCE / Block::SIZE));
+        memory.resize(params.block_count(), Block::default());
+        Argon2::new(Algorithm::Argon2id, self.version, params).hash_password_into_with_memory(
+            password.expose(),
+            salt,
+            out,
+            &mut memory,
+        )
     }
 }
+
+/// Above `DEFAULT_MMAP_THRESHOLD_MAX` of glibc on 64 bits, with what its header takes.
+const RETURNED_AT_ONCE: usize = 33 * 1024 * 1024;
 
 /// Hashes a password with argon2id, the crate's default parameters (OWASP's first choice: 19 MiB,
 /// two passes, one lane) and a fresh salt.
@@ -166,9 +196,16 @@ impl Cost {
 /// Where the system has no randomness to give, which leaves nothing safe to do.
 #[must_use]
 pub fn hash(password: &Secret) -> StoredPassword {
-    let hash = Argon2::default()
-        .hash_password(password.expose())
-        .expect("the default parameters are valid and the system has randomness");
+    const VALID: &str = "the default parameters are valid";
+    let (salt, mut out) = (Salt::generate(), [0; 32]);
+    Cost::default().hash(password, &salt, &mut out).expect(VALID);
+    let hash = PasswordHash {
+        algorithm: Ident::new("argon2id").expect(VALID),
+        version: Some(Version::default().into()),
+        params: ParamsString::try_from(&Params::DEFAULT).expect(VALID),
+        salt: Some(salt),
+        hash: Some(Output::new(&out).expect(VALID)),
+    };
     StoredPassword(hash.to_string().into())
 }
 
@@ -198,11 +235,12 @@ mod tests {
             ("", InvalidHash::NotPhc),
             ("$argon2id$v=19$m=19456,t=2,p=1", InvalidHash::NotPhc),
             (
-                "$argon2i$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$d2FzaGVyZQd2FzaGVyZQd2FzaGVyZQ",
+                "$argon2i$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$d2FzaGVyZXdhc2hlcmV3YXNoZXJld2FzaGVyZXdhc2g",
                 InvalidHash::OtherScheme("argon2i".to_owned()),
             ),
+            ("$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$d2FzaGVyZXdhc2hlcmV3YXNo", InvalidHash::CutOff(18)),
             (
-                "$argon2id$v=19$m=9999999,t=2,p=1$c29tZXNhbHQ$d2FzaGVyZQd2FzaGVyZQd2FzaGVyZQ",
+                "$argon2id$v=19$m=9999999,t=2,p=1$c29tZXNhbHQ$d2FzaGVyZXdhc2hlcmV3YXNoZXJld2FzaGVyZXdhc2g",
                 InvalidHash::TooExpensive(9_999_999),
             ),
         ];
@@ -212,7 +250,9 @@ mod tests {
     }
 
     fn parse(parameters: &str) -> Result<StoredPassword, InvalidHash> {
-        StoredPassword::parse(&format!("$argon2id${parameters}$c29tZXNhbHQ$d2FzaGVyZQd2FzaGVyZQd2FzaGVyZQ"))
+        StoredPassword::parse(&format!(
+            "$argon2id${parameters}$c29tZXNhbHQ$d2FzaGVyZXdhc2hlcmV3YXNoZXJld2FzaGVyZXdhc2g"
+        ))
     }
 
     #[test]

@@ -419,8 +419,9 @@ mod tests {
 
     /// Hashes that nothing matches, of parameters such as `m=64,t=1,p=1`.
     fn hashes(parameters: &[&str]) -> Vec<StoredPassword> {
-        let written =
-            |parameters| format!("$argon2id$v=19${parameters}$c29tZXNhbHQ$d2FzaGVyZQd2FzaGVyZQd2FzaGVyZQ");
+        let written = |parameters| {
+            format!("$argon2id$v=19${parameters}$c29tZXNhbHQ$d2FzaGVyZXdhc2hlcmV3YXNoZXJld2FzaGVyZXdhc2g")
+        };
         parameters.iter().map(|parameters| StoredPassword::parse(&written(parameters)).unwrap()).collect()
     }
 

@@ -105,6 +105,7 @@ pub(super) fn stored_password(item: &Item<'_>) -> Option<StoredPassword> {
         Err(InvalidHash::NotPhc) => {
             "write what footbridge hash-password prints, or { env = \"…\" } or { file = \"…\" } for a plain one kept elsewhere"
         }
+        Err(InvalidHash::CutOff(_)) => "copy the whole line that footbridge hash-password prints",
         Err(InvalidHash::OtherScheme(_) | InvalidHash::TooExpensive(_) | InvalidHash::Parameter { .. }) => {
             "write what footbridge hash-password prints"
         }

@@ -49,6 +49,9 @@ const REPARSED_BYTES: usize = 1024 * 1024;
 /// The size from which a file is read in pieces: a tree takes some twenty times as much as its text.
 const PIECE_BYTES: usize = 256 * 1024;
 
+/// How [`File::read`] ends its words where a file is in another encoding.
+pub(super) const NOT_UTF8: &str = "is not UTF-8";
+
 impl File {
     /// Reads the file.
     ///
@@ -59,7 +62,7 @@ impl File {
         let bytes = fs::read(path).map_err(unreadable)?;
         let text = String::from_utf8(bytes).map_err(|error| {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-            format!("line {} is not UTF-8", valid.split(|&byte| byte == b'\n').count())
+            format!("line {} {NOT_UTF8}", valid.split(|&byte| byte == b'\n').count())
         })?;
         Ok(Self::new(path.into(), text, 0))
     }

@@ -14,7 +14,7 @@ use toml::de::DeTable;
 use super::{
     Config, Listener,
     app::Apps,
-    file::File,
+    file::{File, NOT_UTF8},
     limits, listener,
     mappings::{Mapped, PlainPassword, Reader},
     mistake::{Mistake, Mistakes, Severity, quoted},
@@ -57,7 +57,8 @@ pub fn load(path: &Path) -> Result<Loaded, Mistakes> {
 /// As [`load`].
 pub fn load_with(path: &Path, environment: &Environment<'_>) -> Result<Loaded, Mistakes> {
     let file = File::read(path).map_err(|cause| {
-        Mistakes::new(vec![in_whole_file(path, cause, "name another with --config or FOOTBRIDGE_CONFIG")])
+        let cure = cure_for_unreadable(&cause, "name another with --config or FOOTBRIDGE_CONFIG");
+        Mistakes::new(vec![in_whole_file(path, cause, cure)])
     })?;
     let tree = file.parse();
     let written = Written::read(&file, &tree, environment);
@@ -109,8 +110,9 @@ impl<'t> Written<'t> {
 
     fn open(&self, path: &Path) -> Option<File> {
         let file = File::read(path).map_err(|cause| {
-            let cause = format!("mappings file {}: {cause}", quoted(&path.display().to_string()));
             let cure = "write the accounts into it, or name another with mappings = \"…\"";
+            let cure = cure_for_unreadable(&cause, cure);
+            let cause = format!("mappings file {}: {cause}", quoted(&path.display().to_string()));
             match self.top.get("mappings") {
                 Some(item) => item.wrong(cause, cure),
                 None => self.top.missing(cause, cure),
@@ -164,6 +166,11 @@ fn map_pieces(pieces: impl Iterator<Item = File>, mut reader: Reader<'_>) -> Opt
         mistakes.extend(piece.mistakes(&tree));
     }
     Some((reader.finish(), mistakes))
+}
+
+/// What Windows' editors and PowerShell write is often no UTF-8, and no other file is wanted then.
+fn cure_for_unreadable<'c>(cause: &str, cure: &'c str) -> &'c str {
+    if cause.ends_with(NOT_UTF8) { "save it as UTF-8, not as UTF-16 or Latin-1" } else { cure }
 }
 
 fn in_whole_file(path: &Path, cause: String, cure: &str) -> Mistake {
@@ -270,5 +277,8 @@ async fn hash_all(plain: Vec<PlainPassword>) -> Vec<(PlainPassword, Result<Store
 
 async fn read_and_hash(source: &Source) -> Result<StoredPassword, String> {
     let password = source.read().await.map_err(|error| error.to_string())?;
+    if password.has_form_of_hash() {
+        return Err(format!("{source} holds a hash, where a plain password is expected"));
+    }
     spawn_blocking(move || hash(&password)).await.map_err(|error| error.to_string())
 }

@@ -188,6 +188,14 @@ impl<'m> Reader<'m> {
             if item.is_table() {
                 let read = secret::read(item, self.environment);
                 whole &= read.is_some();
+                if let Some((source, Some(value))) = &read
+                    && value.has_form_of_hash()
+                {
+                    item.wrong(
+                        format!("{source} holds a hash, where a plain password is expected"),
+                        "write the hash itself: password = \"$argon2id$…\"",
+                    );
+                }
                 passwords.plain.extend(read.map(|(source, _)| (source, item.span.start)));
             } else {
                 let hash = stored_password(item);

@@ -55,6 +55,13 @@ impl Secret {
         let groups = self.0.split(|&byte| byte == b'-');
         groups.clone().map(<[u8]>::len).eq([8, 4, 4, 4, 12]) && groups.flatten().all(u8::is_ascii_hexdigit)
     }
+
+    /// Whether the secret is a password hash and not a password: whoever keeps that where a plain one
+    /// belongs would have the hash itself for a password.
+    #[must_use]
+    pub fn has_form_of_hash(&self) -> bool {
+        self.0.starts_with(b"$argon2")
+    }
 }
 
 /// Compares in time that depends on the lengths alone.

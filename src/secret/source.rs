@@ -91,8 +91,14 @@ impl Source {
     /// As [`Source::read`].
     pub fn probe(&self, environment: &Environment<'_>) -> Result<Option<Secret>, SourceError> {
         match self {
-            Self::Command(command) if command.first().is_some_and(|program| !program.is_empty()) => Ok(None),
-            Self::Command(_) => Err(SourceError::Empty("command".to_owned())),
+            Self::Command(command) if program(command).is_empty() => {
+                Err(SourceError::Empty("command".to_owned()))
+            }
+            Self::Command(command) if !is_there(program(command), environment) => Err(SourceError::Command {
+                command: program(command).to_owned(),
+                trouble: "is not there".to_owned(),
+            }),
+            Self::Command(_) => Ok(None),
             Self::Env(_) | Self::File(_) | Self::Credential(_) => {
                 self.read_without_commands(environment).map(Some)
             }
@@ -144,6 +150,19 @@ impl std::fmt::Display for Source {
 
 fn program(command: &[String]) -> &str {
     command.first().map_or("", String::as_str)
+}
+
+/// Whether a program can be found as the system will look for it: by its path, or in `PATH`. Without a
+/// `PATH` the system has places of its own.
+fn is_there(program: &str, environment: &Environment<'_>) -> bool {
+    if program.contains(std::path::is_separator) {
+        return Path::new(program).is_file();
+    }
+    let Some(folders) = environment("PATH") else { return true };
+    env::split_paths(&folders).any(|folder| {
+        let path = folder.join(program);
+        path.is_file() || path.with_extension(env::consts::EXE_EXTENSION).is_file()
+    })
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, SourceError> {
@@ -213,6 +232,16 @@ mod tests {
         fs::write(&path, "\n").unwrap();
         let error = Source::File(path.clone()).read().await.unwrap_err().to_string();
         assert_eq!(error, format!("file {} is empty", path.display()));
+    }
+
+    #[test]
+    fn a_command_that_is_not_there_is_found_out_without_running_it() {
+        let environment = |name: &str| (name == "PATH").then(|| env::var_os("PATH")).flatten();
+        command(&["true", "x"]).probe(&environment).unwrap();
+        for missing in ["no-such-program", "/no/such/program"] {
+            let error = command(&[missing, "hunter2"]).probe(&environment).unwrap_err().to_string();
+            assert_eq!(error, format!("command {missing} is not there"));
+        }
     }
 
     #[test]

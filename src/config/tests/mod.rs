@@ -61,6 +61,7 @@ fn environment(name: &str) -> Option<OsString> {
         "TENANT" => Some("fabrikam.onmicrosoft.com".into()),
         "WHO" => Some("scanner".into()),
         "EMPTY" => Some("".into()),
+        "HASHED" => Some(HASH.into()),
         _ => None,
     }
 }

@@ -54,7 +54,11 @@ fn a_secret_is_kept_in_one_place_which_has_it() {
             "{ command = [\"vault\", 5] }",
             &["footbridge.toml:19:32: command is an integer, not a string"],
         ),
-        (SECRET, "{ command = [\"/nowhere/vault\"] }", &[]),
+        (
+            SECRET,
+            "{ command = [\"/nowhere/vault\"] }",
+            &[&format!("{at}command /nowhere/vault is not there")],
+        ),
         (SECRET, "{ file = \"\" }", &["footbridge.toml:19:19: file is empty"]),
     ]);
     let printed = printed(&with(MAIN, SECRET, "{ file = \"contoso.secret\" }"), MAPPINGS);
@@ -115,6 +119,10 @@ fn passwords_are_hashes_or_places_and_at_most_five() {
         (
             format!("\"{}\"", HASH.replace("t=2", "t=0")),
             format!("{at}the password is no usable hash: hash has t=0, at least one pass is needed"),
+        ),
+        (
+            "{ env = \"HASHED\" }".to_owned(),
+            format!("{at}environment variable HASHED holds a hash, where a plain password is expected"),
         ),
         ("[]".to_owned(), format!("{at}password is an empty list")),
         ("5".to_owned(), format!("{at}password is an integer, not a string")),
