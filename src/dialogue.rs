@@ -130,7 +130,7 @@ pub enum Violation {
     #[error("line longer than {0} bytes")]
     LineTooLong(usize),
     /// A non-synchronising literal longer than the ceiling, in bytes: it is on its way already, so
-    /// that it can only be refused by closing (RFC 7888 §4).
+    /// that it can only be refused by closing (RFC 7888 §4). So is the chunk of SMTP's BDAT.
     #[error("literal longer than {0} bytes")]
     LiteralTooLong(usize),
     /// More bytes before a login than the ceiling.

@@ -46,7 +46,11 @@ pub(super) fn dismissal(reason: Dismissal, out: &mut BytesMut) {
                 put(out, &["500 5.5.6 Line too long"]);
                 put(out, &["421 4.7.0 ", &violation.to_string()]);
             }
-            Violation::LiteralTooLong(_) | Violation::TooMuchBeforeLogin(_) | Violation::TooManyErrors(_) => {
+            // What IMAP calls a literal is here the chunk of a BDAT (RFC 3030 §2).
+            Violation::LiteralTooLong(most) => {
+                put(out, &[&format!("421 4.7.0 chunk longer than {most} bytes")]);
+            }
+            Violation::TooMuchBeforeLogin(_) | Violation::TooManyErrors(_) => {
                 put(out, &["421 4.7.0 ", &violation.to_string()]);
             }
             // It would not be understood, and in HTTP it could pass for an answer.
@@ -100,6 +104,7 @@ mod tests {
                 Dismissal::Violation(Violation::LineTooLong(200)),
                 "500 5.5.6 Line too long\r\n421 4.7.0 line longer than 200 bytes\r\n",
             ),
+            (Dismissal::Violation(Violation::LiteralTooLong(40)), "421 4.7.0 chunk longer than 40 bytes\r\n"),
             (
                 Dismissal::Violation(Violation::TooManyErrors(4)),
                 "421 4.7.0 more than 4 commands in error\r\n",
