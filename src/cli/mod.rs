@@ -8,6 +8,7 @@ pub mod hash_password;
 mod serve;
 
 use std::{
+    env,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -25,8 +26,8 @@ use crate::app::logging::{self, Format};
     after_help = "Example:\n  footbridge check --config footbridge.toml && footbridge serve --config footbridge.toml"
 )]
 struct CommandLine {
-    /// The configuration. Default: ./footbridge.toml, else /etc/footbridge/footbridge.toml.
-    #[arg(long, global = true, value_name = "PATH", env = "FOOTBRIDGE_CONFIG")]
+    /// The configuration.
+    #[arg(long, global = true, value_name = "PATH", help = CONFIG_HELP)]
     config: Option<PathBuf>,
     /// How log lines look.
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
@@ -37,6 +38,9 @@ struct CommandLine {
     #[command(subcommand)]
     command: Command,
 }
+
+const CONFIG_HELP: &str =
+    "The configuration [default: $FOOTBRIDGE_CONFIG, ./footbridge.toml, /etc/footbridge/footbridge.toml]";
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum LogFormat {
@@ -102,8 +106,12 @@ impl From<LogLevel> for Level {
     }
 }
 
-/// The first of the usual places that is there; the first of all where none is, for the error text.
+/// What `FOOTBRIDGE_CONFIG` says, where it says something: container environments set it to nothing.
+/// Else the first of the usual places that is there; the first of all where none is, for the error text.
 fn default_config() -> PathBuf {
+    if let Some(path) = env::var_os("FOOTBRIDGE_CONFIG").filter(|path| !path.is_empty()) {
+        return path.into();
+    }
     let here = Path::new("footbridge.toml");
     let system = Path::new("/etc/footbridge/footbridge.toml");
     if !here.exists() && system.exists() { system } else { here }.to_owned()
