@@ -35,7 +35,8 @@ pub struct Writing {
 /// Where logging has been started before in this process.
 pub fn start(format: Format, level: Level) -> Result<Writing, Box<dyn std::error::Error + Send + Sync>> {
     let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(LINES).finish(io::stderr());
-    let filter = EnvFilter::new(format!("warn,footbridge={level}"));
+    // What the certificate verifier says at error level, host unnamed, we say with the host and the cure.
+    let filter = EnvFilter::new(format!("warn,rustls_platform_verifier=off,footbridge={level}"));
     let registry = tracing_subscriber::registry().with(filter);
     match format {
         Format::Text => registry.with(fmt::layer().with_writer(writer).with_ansi(false)).try_init()?,

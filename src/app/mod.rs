@@ -49,7 +49,10 @@ pub struct App {
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// The state folder cannot be made or used.
-    #[error("cannot use state_dir {}: {error}", path.display())]
+    #[error(
+        "cannot use state_dir {}: {error}\n  cure: set state_dir to a folder that this user may write, or let systemd make one with StateDirectory=",
+        path.display()
+    )]
     StateDir {
         /// The folder.
         path: PathBuf,
@@ -57,10 +60,13 @@ pub enum BuildError {
         error: io::Error,
     },
     /// Another bridge serves from the same state folder.
-    #[error("another footbridge serves from state_dir {} already: stop it, or give this one a state_dir of its own", .0.display())]
+    #[error(
+        "another footbridge serves from state_dir {} already\n  cure: stop it, or give this one a state_dir of its own",
+        .0.display()
+    )]
     InUse(PathBuf),
     /// An address cannot be listened on.
-    #[error("cannot listen on {bind}: {error}")]
+    #[error("cannot listen on {bind}: {error}\n  cure: {}", cure_for_bind(error))]
     Bind {
         /// The address of the configuration.
         bind: String,
@@ -70,6 +76,18 @@ pub enum BuildError {
     /// The HTTP client for the authority cannot be set up.
     #[error("cannot set up the HTTP client: {0}")]
     Http(#[from] reqwest::Error),
+}
+
+fn cure_for_bind(error: &io::Error) -> &'static str {
+    if error.kind() == io::ErrorKind::AddrInUse {
+        "another program has that port (ss -ltnp names it): stop it, or choose another port"
+    } else if error.kind() == io::ErrorKind::PermissionDenied {
+        "choose a port from 1024 up, or allow this one with AmbientCapabilities=CAP_NET_BIND_SERVICE"
+    } else if error.kind() == io::ErrorKind::AddrNotAvailable {
+        "no interface of this machine has that address: choose one that it has"
+    } else {
+        "choose an address and a port of this machine"
+    }
 }
 
 /// Signals to a running bridge.
