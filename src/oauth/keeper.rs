@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{Instrument as _, info, info_span, warn};
+use tracing::{Instrument as _, debug, info, info_span, warn};
 
 use super::{
     App,
@@ -222,18 +222,20 @@ fn settle(slot: &Slot, outcome: Result<Issued, Unissued>, asked_at: SystemTime, 
             info!(generation, expires_in = lifetime.as_secs(), "token obtained");
         }
         Err(unissued) => {
-            let Refusal { failure, explanation } = unissued.refusal.clone();
-            let (cause, cure) = explanation.map(|why| (why.cause, why.cure)).unwrap_or_default();
+            let refusal = unissued.refusal.clone();
             let retry_after = unissued.retry_after.as_ref().map(Duration::as_secs);
-            slot.state().unissued(unissued, clock.now(), clock.fraction());
-            warn!(
-                failure = failure.name(),
-                fault = failure.fault().name(),
-                cause,
-                cure,
-                retry_after,
-                "token not obtained"
-            );
+            let mut state = slot.state();
+            // An outage is worth one warning, and another when its cause changes.
+            let is_news = state.unissued(unissued, clock.now(), clock.fraction());
+            drop(state);
+            let Refusal { failure, explanation } = refusal;
+            let (cause, cure) = explanation.map(|why| (why.cause, why.cure)).unwrap_or_default();
+            let (failure, fault) = (failure.name(), failure.fault().name());
+            if is_news {
+                warn!(failure, fault, cause, cure, retry_after, "token not obtained");
+            } else {
+                debug!(failure, fault, cause, cure, retry_after, "token not obtained");
+            }
         }
     }
 }

@@ -180,10 +180,13 @@ impl State {
         self.generation
     }
 
-    /// Ends the attempt in flight without a token.
-    pub(super) fn unissued(&mut self, unissued: Unissued, now: SystemTime, chance: f64) {
+    /// Ends the attempt in flight without a token. Returns whether that is news: the attempt before did
+    /// not end for the same reason.
+    pub(super) fn unissued(&mut self, unissued: Unissued, now: SystemTime, chance: f64) -> bool {
         self.failures = self.failures.saturating_add(1);
         let Unissued { refusal, retry_after } = unissued;
+        let before = self.trouble.as_ref().or(self.refused.as_ref().map(|(_, refusal, _)| refusal));
+        let is_news = before != Some(&refusal);
         let own = timing::retry_after(self.failures, chance);
         let asked = retry_after.map_or(Duration::ZERO, timing::obeyed_retry_after);
         let background = timing::background_retry_after(self.failures, chance);
@@ -193,7 +196,7 @@ impl State {
             self.refused = None;
             self.trouble = Some(refusal.clone());
             self.phase = Phase::Resting { asked_from, until: now + own.max(asked), why: refusal };
-            return;
+            return is_news;
         }
         self.trouble = None;
         // The text may differ by a time or an id; a refusal after a refusal is the same to us.
@@ -205,6 +208,7 @@ impl State {
             Phase::Idle
         };
         self.refused = Some((self.attempts, refusal, times));
+        is_news
     }
 
     /// Whether a token of this generation, which an upstream has just rejected for `user`, may be
@@ -296,11 +300,22 @@ mod tests {
         state.issued(Issued { token: Secret::new(token), lifetime: HOUR }, at(seconds), 0.5)
     }
 
-    fn fail(state: &mut State, failure: Failure, seconds: u64, retry_after: Option<u64>) {
+    fn fail(state: &mut State, failure: Failure, seconds: u64, retry_after: Option<u64>) -> bool {
         let refusal = Refusal::explained(failure, Explanation::new("trouble", ""));
         let retry_after = retry_after.map(Duration::from_secs);
         state.start();
-        state.unissued(Unissued { refusal, retry_after }, at(seconds), 0.5);
+        state.unissued(Unissued { refusal, retry_after }, at(seconds), 0.5)
+    }
+
+    #[test]
+    fn the_same_trouble_again_is_no_news() {
+        let mut state = State::default();
+        assert!(fail(&mut state, Failure::AuthorityUnavailable, 0, None));
+        assert!(!fail(&mut state, Failure::AuthorityUnavailable, 1, None));
+        assert!(fail(&mut state, Failure::AuthorityRefused, 2, None));
+        assert!(!fail(&mut state, Failure::AuthorityRefused, 3, None));
+        issue(&mut state, "t", 4);
+        assert!(fail(&mut state, Failure::AuthorityRefused, 5, None));
     }
 
     fn used(advice: Advice) -> u64 {

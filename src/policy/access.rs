@@ -11,8 +11,10 @@ use crate::{
 /// Why a claim is turned away before its password is looked at. Told to the log alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Denied {
-    /// No account answers to the login, or its authzid names another.
+    /// No account answers to the login.
     UnknownLogin,
+    /// The authorization identity (RFC 4616 §2) is another than the login.
+    ForeignAuthzid,
     /// The account may not use this protocol.
     Protocol,
     /// The account may not be used from this address.
@@ -25,6 +27,7 @@ impl Denied {
     pub fn name(self) -> &'static str {
         match self {
             Self::UnknownLogin => "unknown_login",
+            Self::ForeignAuthzid => "authzid_is_not_the_login",
             Self::Protocol => "forbidden_protocol",
             Self::Network => "forbidden_network",
         }
@@ -37,6 +40,7 @@ impl Denied {
 pub fn screen(claim: Claim, kind: ProtocolKind, from: ClientAddr) -> (Claim, Option<Denied>) {
     match claim.account().map(|account| forbids(account, kind, from)) {
         None => (claim, Some(Denied::UnknownLogin)),
+        Some(_) if !claim.acts_as_itself() => (claim.denied(), Some(Denied::ForeignAuthzid)),
         Some(Some(denied)) => (claim.denied(), Some(denied)),
         Some(None) => (claim, None),
     }
@@ -164,6 +168,20 @@ mod tests {
         assert_eq!(denied(limited(), smtp, "[fd00::1]:9"), None);
         assert_eq!(denied(limited(), imap, "10.255.0.1:9"), Some(Denied::Protocol));
         assert_eq!(denied(limited(), smtp, "11.0.0.1:9"), Some(Denied::Network));
+    }
+
+    #[test]
+    fn an_authzid_other_than_the_login_is_denied() {
+        for (authzid, expected) in
+            [("", None), ("Ann@Example.com", None), ("bob@example.com", Some(Denied::ForeignAuthzid))]
+        {
+            let accounts = Accounts::new(vec![account("ann@example.com"), account("bob@example.com")]);
+            let shown =
+                Credentials { authzid: authzid.to_owned(), ..Credentials::new(b"ann@example.com", "secret") };
+            let from = ClientAddr::new("192.0.2.1:9".parse().unwrap());
+            let (claim, denied) = screen(Claim::new(&accounts, shown), ProtocolKind::Imap, from);
+            assert_eq!((denied, claim.account().is_none()), (expected, expected.is_some()), "{authzid}");
+        }
     }
 
     async fn permit(account: Account, login: &str, kind: ProtocolKind) -> Result<Permit, Refusal> {

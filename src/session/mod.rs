@@ -127,13 +127,14 @@ async fn admit<P: Protocol>(
 ) -> Result<Upstream, Refusal> {
     record.phase("verify");
     let claim = Claim::new(&house.accounts, shown);
-    record.claimed(claim.account().map(crate::account::Account::name));
+    record.claimed(&claim);
     let (claim, denied) = access::screen(claim, P::KIND, visit.from);
     record.denied(denied);
     let verified = house.verifier.verify(claim, visit.deadline).await?;
     // Time lost in the queue for the check is not the authority's to make up for.
     visit.deadline = Instant::now() + house.timing.login_timeout;
     let permit = access::admit(&verified, P::KIND)?;
+    record.permitted(&permit);
     record.phase("token");
     let access = house.tokens.access_token(&permit, visit.deadline).await?;
     let verdict = match upstream::log_in::<P>(&permit, &access, &visit, house, record).await {

@@ -6,10 +6,11 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::{
+    account::{Account, Claim},
     dialogue::Violation,
-    failure::{Failure, Refusal},
+    failure::{Failure, Refusal, printable},
     net::splice::Carried,
-    policy::access::Denied,
+    policy::{Permit, access::Denied},
 };
 
 /// How a session ended well.
@@ -83,11 +84,14 @@ pub(super) struct Record {
     shown_at: Option<Instant>,
     login_ms: Option<u64>,
     account: Option<String>,
+    login: Option<String>,
+    mailbox: Option<String>,
     upstream: Option<String>,
     phase: String,
     denied: Option<Denied>,
     failure: Option<Failure>,
     interrupted: Option<&'static str>,
+    error: Option<String>,
     outcome: &'static str,
     carried: Carried,
 }
@@ -99,11 +103,14 @@ impl Record {
             shown_at: None,
             login_ms: None,
             account: None,
+            login: None,
+            mailbox: None,
             upstream: None,
             phase: "client".to_owned(),
             denied: None,
             failure: None,
             interrupted: None,
+            error: None,
             // What stands there if nobody lives to say otherwise.
             outcome: "panicked",
             carried: Carried::default(),
@@ -118,8 +125,20 @@ impl Record {
         self.shown_at = Some(Instant::now());
     }
 
-    pub(super) fn claimed(&mut self, account: Option<String>) {
-        self.account = account;
+    /// Keeps who the client says it is. A login that no account has is kept where it is an address:
+    /// that is how a slip in it is found. What is no address may be a password in the wrong field.
+    pub(super) fn claimed(&mut self, claim: &Claim) {
+        let login = printable(claim.login());
+        let is_address =
+            login.split_once('@').is_some_and(|(name, domain)| !name.is_empty() && domain.contains('.'));
+        let shown = claim.account().is_some() || (is_address && !login.contains(' ') && login.len() <= 254);
+        self.login = shown.then_some(login);
+        self.account = claim.account().map(Account::name);
+        self.mailbox = None;
+    }
+
+    pub(super) fn permitted(&mut self, permit: &Permit) {
+        self.mailbox = Some(permit.mailbox().to_owned());
     }
 
     pub(super) fn denied(&mut self, denied: Option<Denied>) {
@@ -149,6 +168,8 @@ impl Record {
         };
         warn!(
             account = self.account,
+            login = self.login,
+            mailbox = self.mailbox,
             failure = failure.name(),
             fault = failure.fault().name(),
             phase = self.phase,
@@ -167,9 +188,25 @@ impl Record {
             Ok(Closed::Left | Closed::Refused) => self.outcome = "failed",
             Ok(Closed::Spliced) => self.outcome = "spliced",
             Err(Interrupted { phase, why }) => {
+                if let Why::Violation(Violation::WrongProtocol(spoken)) = why {
+                    let cure = "switch off SSL/TLS in the mail program, or point it at another port";
+                    warn!(
+                        cause = format!("the client speaks {spoken} to this listener"),
+                        cure, "client turned away"
+                    );
+                }
                 self.outcome = if self.login_ms.is_some() { "cut" } else { "failed" };
                 self.phase = phase;
                 self.interrupted = Some(why.name());
+                self.error = match why {
+                    Why::ClientGone(error) | Why::UpstreamGone(error) => Some(error.to_string()),
+                    Why::Violation(_)
+                    | Why::LoginTimedOut
+                    | Why::TooManyAttempts
+                    | Why::Idle
+                    | Why::ShuttingDown
+                    | Why::Internal => None,
+                };
             }
         }
     }
@@ -180,11 +217,14 @@ impl Drop for Record {
         info!(
             outcome = self.outcome,
             account = self.account,
+            login = self.login,
+            mailbox = self.mailbox,
             upstream.addr = self.upstream,
             phase = self.phase,
             failure = self.failure.map(Failure::name),
             fault = self.failure.map(|failure| failure.fault().name()),
             interrupted = self.interrupted,
+            error = self.error,
             bytes.up = self.carried.up,
             bytes.down = self.carried.down,
             login.ms = self.login_ms,

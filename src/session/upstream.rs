@@ -49,7 +49,12 @@ pub(super) async fn log_in<P: Protocol>(
         if !verdict.try_again || Instant::now() + pause >= visit.deadline {
             return Err(verdict);
         }
-        debug!(failures, upstream.addr = %endpoint, why = %verdict.refusal, "upstream is tried again");
+        if failures == 1 {
+            // A client that gives up before the bridge does leaves no other trace of the cause.
+            warn!(upstream.addr = %endpoint, why = %verdict.refusal, "upstream is in trouble and tried again");
+        } else {
+            debug!(failures, upstream.addr = %endpoint, why = %verdict.refusal, "upstream is tried again");
+        }
         sleep(pause).await;
         known = Some(verdict);
     }
