@@ -24,8 +24,7 @@ RUN set -eu; \
 
 FROM scratch
 COPY --from=parts /image/ /
-# Tokens and a generated key and certificate are kept here. A named volume takes over this owner; a folder of the host must be
-# writable for it.
+# What keeps a second bridge away lies here. A named volume takes over this owner; a folder of the host must be writable for it.
 COPY --from=parts --chown=65532:65532 /state /var/lib/footbridge
 ENV STATE_DIRECTORY=/var/lib/footbridge
 VOLUME ["/var/lib/footbridge"]

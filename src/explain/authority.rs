@@ -133,7 +133,23 @@ fn cure_for_class(error: &str) -> &'static str {
 /// Explains an authority that could not be asked.
 #[must_use]
 pub fn unavailable(host: &str, trouble: &str) -> Explanation {
-    Explanation::new(format!("no access token: {host}: {trouble}"), "the bridge keeps trying")
+    Explanation::new(format!("no access token: {host}: {trouble}"), cure_for_trouble(trouble))
+}
+
+/// What an operator can do about a trouble that may be a slip in the configuration. The bridge keeps
+/// trying meanwhile.
+fn cure_for_trouble(trouble: &str) -> &'static str {
+    const KNOWN: [(&str, &str); 7] = [
+        ("UnknownIssuer", "trust its issuer with ca_file in the provider"),
+        ("invalid peer certificate", "the host in token_url must be that of its certificate"),
+        ("no word of OAuth", "check token_url"),
+        ("HTTP version", "check the port in token_url"),
+        ("InvalidContentType", "check the port in token_url: it does not speak TLS"),
+        ("failed to lookup", "check the host in token_url, and DNS"),
+        ("Name or service", "check the host in token_url, and DNS"),
+    ];
+    let known = KNOWN.iter().find(|(text, _)| trouble.contains(text));
+    known.map_or("the bridge keeps trying", |(_, cure)| cure)
 }
 
 /// Explains a secret of our own configuration that could not be read. Where it is kept is for the log.

@@ -105,8 +105,7 @@ pub fn rejected(endpoint: &str, mailbox: &str, failure: Failure, said: &str) -> 
     let explained = |explanation| Refusal::explained(failure, explanation);
     if failure != Failure::UpstreamRefused {
         let throttled = said.contains("throttled");
-        let explanation =
-            Explanation::new(format!("{endpoint}: {said}"), "the mail server is in trouble; try later");
+        let explanation = Explanation::new(format!("{endpoint}: {said}"), cure_for_stranger(failure, said));
         let try_again = failure == Failure::UpstreamUnavailable && !throttled;
         return Verdict { refusal: explained(explanation), token_may_help: false, try_again };
     }
@@ -128,10 +127,36 @@ pub fn scrubbed(said: &str) -> String {
     said.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
+/// What to do about an upstream that did not come as far as to look at the token. Another protocol on
+/// its port is a slip in the configuration.
+fn cure_for_stranger(failure: Failure, said: &str) -> &'static str {
+    const STRANGERS: [(&str, &str); 3] = [
+        ("220", "that is an SMTP server: check imap of the provider"),
+        ("* OK", "that is an IMAP server: check smtp of the provider"),
+        ("+OK", "that is a POP3 server: check the provider"),
+    ];
+    let stranger = STRANGERS.iter().find(|(greeting, _)| said.starts_with(greeting));
+    match stranger.filter(|_| failure == Failure::UpstreamViolation) {
+        Some((_, cure)) => cure,
+        None if said == "no answer in time" => {
+            "the mail server is in trouble, or waits for TLS: check host, port and tls of the provider"
+        }
+        None => "the mail server is in trouble; try later",
+    }
+}
+
 /// Explains an upstream that could not be reached.
 #[must_use]
 pub fn unreachable(trouble: &str, failure: Failure) -> Refusal {
-    Refusal::explained(failure, Explanation::new(trouble, "the mail server cannot be reached; try later"))
+    const KNOWN: [(&str, &str); 4] = [
+        ("UnknownIssuer", "trust its issuer with ca_file in the provider"),
+        ("certificate of", "the host in the provider must be that of its certificate"),
+        ("InvalidContentType", "its port does not begin with TLS: check port and tls in the provider"),
+        ("cannot look up", "check the host in the provider, and DNS"),
+    ];
+    let known = KNOWN.iter().find(|(text, _)| trouble.contains(text));
+    let cure = known.map_or("the mail server cannot be reached; try later", |(_, cure)| cure);
+    Refusal::explained(failure, Explanation::new(trouble, cure))
 }
 
 #[cfg(test)]
@@ -195,6 +220,27 @@ mod tests {
         let verdict = refused(&format!("500 5.5.1 unknown command AUTHENTICATE XOAUTH2 {token}"));
         let line = verdict.refusal.to_string();
         assert!(line.contains("AUTHENTICATE XOAUTH2 [...]") && !line.contains("dXNlcj1dXNlcj1"), "{line}");
+    }
+
+    #[test]
+    fn a_slip_in_the_configuration_is_told_from_trouble_that_passes() {
+        let cases = [
+            ("certificate of h refused: UnknownIssuer", "trust its issuer with ca_file in the provider"),
+            (
+                "TLS handshake with h failed: received corrupt message of type InvalidContentType",
+                "its port does not begin with TLS: check port and tls in the provider",
+            ),
+            ("cannot look up h: Name or service not known", "check the host in the provider, and DNS"),
+            ("cannot connect to [::1]:9: Connection refused", "the mail server cannot be reached; try later"),
+        ];
+        for (trouble, cure) in cases {
+            let refusal = unreachable(trouble, Failure::UpstreamUnavailable);
+            assert_eq!(refusal.explanation.unwrap().cure, cure, "{trouble}");
+        }
+        let stranger = rejected("h:993", "ann@contoso.com", Failure::UpstreamViolation, "220 h ESMTP");
+        assert!(
+            stranger.refusal.line().unwrap().ends_with("that is an SMTP server: check imap of the provider")
+        );
     }
 
     #[test]

@@ -55,7 +55,7 @@ impl Http {
             body.extend_from_slice(&chunk);
         }
         if !status.is_success() && serde_json::from_slice::<ErrorBody>(&body).is_err() {
-            let trouble = format!("HTTP {} and no word of OAuth: is token_url right?", status.as_u16());
+            let trouble = format!("HTTP {} and no word of OAuth", status.as_u16());
             return Err(NoAnswer { trouble, retry_after: None });
         }
         let mut answer = HttpResponse::new(body);
