@@ -58,6 +58,9 @@ fn hashed(password: &Secret) -> Result<Zeroizing<String>, String> {
     if password.is_empty() {
         return Err("an empty password would let everybody in".to_owned());
     }
+    if password.is_unsendable() {
+        return Err("a password is one line without NUL: no mail program can send this one".to_owned());
+    }
     Ok(Zeroizing::new(format!("{}\n", hash(password))))
 }
 
@@ -118,10 +121,12 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_is_printed_on_a_line_of_its_own_and_of_no_empty_password() {
+    fn a_hash_is_printed_on_a_line_of_its_own_and_of_no_password_that_cannot_be_sent() {
         let printed = hashed(&Secret::new("secret")).unwrap();
         assert!(StoredPassword::parse(printed.strip_suffix('\n').unwrap()).is_ok());
-        assert!(hashed(&Secret::new("")).is_err());
+        for wrong in ["", "two\nlines", "carriage\rreturn", "n\0l"] {
+            assert!(hashed(&Secret::new(wrong)).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

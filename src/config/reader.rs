@@ -270,6 +270,13 @@ impl<'t> Item<'t> {
             self.wrong(format!("{} is empty", self.key), "give a path, absolute or relative to this file");
             return None;
         }
+        if written == "~" || written.starts_with("~/") {
+            self.wrong(
+                "~ is a shell's word for a home folder, and no shell reads this",
+                "write the whole path",
+            );
+            return None;
+        }
         Some(self.file.resolve(written))
     }
 
@@ -305,7 +312,7 @@ impl<'t> Item<'t> {
     /// A TCP port to connect to.
     pub(super) fn port(&self) -> Option<u16> {
         let Some(integer) = self.value.as_integer() else {
-            self.not_a("an integer", format!("write {} = 993, without quotes", self.key));
+            self.not_a("an integer", format!("write {} = 993 or 587, without quotes", self.key));
             return None;
         };
         let port = u16::from_str_radix(integer.as_str(), integer.radix()).ok().filter(|port| *port > 0);

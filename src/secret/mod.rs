@@ -56,6 +56,13 @@ impl Secret {
         groups.clone().map(<[u8]>::len).eq([8, 4, 4, 4, 12]) && groups.flatten().all(u8::is_ascii_hexdigit)
     }
 
+    /// Whether the secret holds what no login can carry: a line end (RFC 3501 §9, `quoted`) or NUL
+    /// (RFC 4616 §2).
+    #[must_use]
+    pub fn is_unsendable(&self) -> bool {
+        self.0.iter().any(|byte| b"\r\n\0".contains(byte))
+    }
+
     /// Whether the secret is a password hash and not a password: whoever keeps that where a plain one
     /// belongs would have the hash itself for a password.
     #[must_use]

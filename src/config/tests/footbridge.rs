@@ -395,3 +395,12 @@ fn files_that_are_missing_are_named() {
     let nowhere = load_with(Path::new("/nowhere/footbridge.toml"), &environment).unwrap_err().to_string();
     assert!(nowhere.starts_with("/nowhere/footbridge.toml: cannot read the file: No such file"), "{nowhere}");
 }
+
+#[test]
+fn a_tilde_is_no_home_folder() {
+    footbridge_says(&[(
+        "state_dir = \"state\"",
+        "state_dir = \"~/state\"",
+        &["footbridge.toml:1:13: ~ is a shell's word for a home folder, and no shell reads this"],
+    )]);
+}
