@@ -147,9 +147,10 @@ impl State {
     }
 
     /// Starts an attempt where the token is due to be renewed at `now`; else says when it will be, as
-    /// long as it is in use and still good.
+    /// long as it is in use. One that has expired in an outage is still renewed, so that the first login
+    /// after the outage need not wait.
     pub(super) fn renew_if_due(&mut self, now: SystemTime) -> Option<Renewal> {
-        let held = self.held.as_ref().filter(|held| held.is_good(now))?;
+        let held = self.held.as_ref()?;
         let used = now.duration_since(self.last_used?).is_ok_and(|age| age < timing::USED_LATELY);
         if !used || matches!(self.phase, Phase::InFlight) {
             return None;
@@ -400,7 +401,7 @@ mod tests {
             now = next.duration_since(at(0)).unwrap().as_secs() + 1;
         }
         assert!(now > 1700 + 400, "eight attempts within {} s", now - 1700);
-        assert_eq!(state.renew_if_due(at(3600)), None, "there is nothing left to renew");
+        assert!(state.renew_if_due(at(3600 + 300)).is_some(), "it has expired in use");
     }
 
     #[test]
