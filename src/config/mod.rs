@@ -39,7 +39,7 @@ pub use mistake::{Mistake, Mistakes, Severity};
 /// What the configuration means.
 #[derive(Debug)]
 pub struct Config {
-    /// Where the bridge keeps what must survive a restart.
+    /// The bridge's own folder: it holds the lock that keeps a second bridge away.
     pub state_dir: PathBuf,
     /// What to listen on; at least one.
     pub listeners: Vec<Listener>,
