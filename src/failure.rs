@@ -17,6 +17,10 @@ pub enum Failure {
     BadCredentials,
     /// The password was right, and the configuration forbids what was asked for with it.
     NotPermitted,
+    /// Too many refused logins of late; the password has not been looked at.
+    Throttled,
+    /// A person has to consent at the authority before there can be a token.
+    ConsentNeeded,
     /// The token authority could not be reached, or said to come back later.
     AuthorityUnavailable,
     /// The token authority refused for good: a person must change something.
@@ -33,9 +37,11 @@ pub enum Failure {
 
 impl Failure {
     /// Every failure, in the order of the reply tables.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::BadCredentials,
         Self::NotPermitted,
+        Self::Throttled,
+        Self::ConsentNeeded,
         Self::AuthorityUnavailable,
         Self::AuthorityRefused,
         Self::UpstreamUnavailable,
@@ -48,9 +54,9 @@ impl Failure {
     #[must_use]
     pub fn fault(self) -> Fault {
         match self {
-            Self::BadCredentials | Self::NotPermitted => Fault::Client,
+            Self::BadCredentials | Self::NotPermitted | Self::Throttled => Fault::Client,
             Self::AuthorityUnavailable => Fault::Authority,
-            Self::AuthorityRefused | Self::UpstreamRefused => Fault::Operator,
+            Self::ConsentNeeded | Self::AuthorityRefused | Self::UpstreamRefused => Fault::Operator,
             Self::UpstreamUnavailable | Self::UpstreamViolation => Fault::Upstream,
             Self::Internal => Fault::Bridge,
         }
@@ -60,13 +66,16 @@ impl Failure {
     #[must_use]
     pub fn is_temporary(self) -> bool {
         match self {
-            Self::AuthorityUnavailable
+            Self::Throttled
+            | Self::AuthorityUnavailable
             | Self::UpstreamUnavailable
             | Self::UpstreamViolation
             | Self::Internal => true,
-            Self::BadCredentials | Self::NotPermitted | Self::AuthorityRefused | Self::UpstreamRefused => {
-                false
-            }
+            Self::BadCredentials
+            | Self::NotPermitted
+            | Self::ConsentNeeded
+            | Self::AuthorityRefused
+            | Self::UpstreamRefused => false,
         }
     }
 
@@ -76,6 +85,8 @@ impl Failure {
         match self {
             Self::BadCredentials => "bad_credentials",
             Self::NotPermitted => "not_permitted",
+            Self::Throttled => "throttled",
+            Self::ConsentNeeded => "consent_needed",
             Self::AuthorityUnavailable => "authority_unavailable",
             Self::AuthorityRefused => "authority_refused",
             Self::UpstreamUnavailable => "upstream_unavailable",

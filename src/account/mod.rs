@@ -30,6 +30,11 @@ pub struct Account {
     pub app: AppName,
     /// How the token is got.
     pub grant: Grant,
+    /// Who signs in for the token of a delegated grant: spellings of one person's address, lower-cased.
+    /// Empty for the grants of the app itself, and where it is whoever the login opens the mailbox of.
+    pub sign_in: Vec<String>,
+    /// Whether the authority decides about the shown password: [`Account::passwords`] may be empty then.
+    pub authority_checks: bool,
     /// The user named to the upstream by XOAUTH2 for SMTP, where that is not the mailbox.
     pub smtp_user: Option<String>,
     /// The protocols that this account may use; empty means all.
@@ -47,10 +52,56 @@ impl Account {
 }
 
 /// The OAuth flow by which an account's token is got.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Grant {
     /// RFC 6749 §4.4: the app itself, with application permissions.
     ClientCredentials,
+    /// RFC 6749 §4.1 with RFC 7636: a person consents in a browser.
+    AuthorizationCode,
+    /// RFC 8628: a person consents in a browser elsewhere, with a code.
+    DeviceCode,
+    /// RFC 6749 §4.3: the login's own password is shown to the authority.
+    Password,
+    /// RFC 7523 §2.1: a Google service account acts for the mailbox.
+    ServiceAccount,
+}
+
+impl Grant {
+    /// Every grant.
+    pub const ALL: [Self; 5] = [
+        Self::ClientCredentials,
+        Self::AuthorizationCode,
+        Self::DeviceCode,
+        Self::Password,
+        Self::ServiceAccount,
+    ];
+
+    /// The name in the configuration and in logs: `client_credentials`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ClientCredentials => "client_credentials",
+            Self::AuthorizationCode => "authorization_code",
+            Self::DeviceCode => "device_code",
+            Self::Password => "password",
+            Self::ServiceAccount => "service_account",
+        }
+    }
+
+    /// Whether a person has to consent once, after which a refresh token lasts.
+    #[must_use]
+    pub fn needs_consent(self) -> bool {
+        match self {
+            Self::AuthorizationCode | Self::DeviceCode => true,
+            Self::ClientCredentials | Self::Password | Self::ServiceAccount => false,
+        }
+    }
+
+    /// Whether the token acts for a person and not for the app.
+    #[must_use]
+    pub fn is_delegated(self) -> bool {
+        self.needs_consent() || self == Self::Password
+    }
 }
 
 /// A login that an account answers to, lower-cased.
@@ -142,6 +193,8 @@ mod tests {
             mailboxes: Vec::new(),
             app: AppName::new("contoso"),
             grant: Grant::ClientCredentials,
+            sign_in: Vec::new(),
+            authority_checks: false,
             smtp_user: None,
             protocols: Vec::new(),
             from_networks: Vec::new(),

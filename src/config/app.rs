@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     ids::AppName,
-    oauth::App,
+    oauth::{App, Authority, Consent, Credential, Pkce, Redirect},
     secret::{Environment, Source},
 };
 
@@ -90,10 +90,19 @@ fn read(name: &str, table: &Table<'_>, providers: &Providers<'_>, environment: &
         let settings = settings?;
         Some(App {
             name: app_name.clone(),
-            token_url: token_url?,
             client_id: client_id?,
-            secret: secret?,
+            credential: Credential::Secrets(vec![secret?]),
+            authority: Authority { token_url: token_url?, authorize_url: None, device_url: None },
             application_scopes: scopes.unwrap_or(Some(settings.application_scopes))?,
+            delegated_scopes: BTreeMap::new(),
+            consent: Consent {
+                redirect: Redirect::AnyPort,
+                pkce: Pkce::S256,
+                identity_scopes: Vec::new(),
+                parameters: Vec::new(),
+            },
+            resource: None,
+            credential_expires: None,
             trust: Arc::clone(&settings.provider.trust),
         })
     };

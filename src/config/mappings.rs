@@ -137,6 +137,8 @@ impl<'m> Reader<'m> {
             mailboxes,
             app: entry?.name.clone(),
             grant: grant?,
+            sign_in: Vec::new(),
+            authority_checks: false,
             smtp_user: smtp_user.map_or(Some(None), |user| user.map(Some))?,
             protocols: protocols
                 .map_or(Some(Vec::new()), |all| Some(all?.into_iter().map(|(_, kind)| kind).collect()))?,

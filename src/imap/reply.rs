@@ -29,6 +29,8 @@ fn words(failure: Failure) -> (&'static str, &'static str, Afterwards) {
     match failure {
         Failure::BadCredentials => ("AUTHENTICATIONFAILED", "username or password is wrong", StaysOpen),
         Failure::NotPermitted => ("AUTHORIZATIONFAILED", "this login may not do that", StaysOpen),
+        Failure::Throttled => ("LIMIT", "too many refused logins, try again later", Closes),
+        Failure::ConsentNeeded => ("CONTACTADMIN", "the account is not authorized", StaysOpen),
         Failure::AuthorityUnavailable => {
             ("UNAVAILABLE", "no access token can be had, try again later", Closes)
         }
@@ -107,6 +109,8 @@ mod tests {
         let cases = [
             (Failure::BadCredentials, "a1 NO [AUTHENTICATIONFAILED] username or password is wrong\r\n"),
             (Failure::NotPermitted, "a1 NO [AUTHORIZATIONFAILED] this login may not do that\r\n"),
+            (Failure::Throttled, "* BYE [LIMIT] too many refused logins, try again later\r\n"),
+            (Failure::ConsentNeeded, "a1 NO [CONTACTADMIN] the account is not authorized\r\n"),
             (
                 Failure::AuthorityUnavailable,
                 "* BYE [UNAVAILABLE] no access token can be had, try again later\r\n",

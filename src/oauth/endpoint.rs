@@ -7,7 +7,7 @@ use oauth2::{AsyncHttpClient, HttpRequest, HttpResponse};
 use tracing::warn;
 
 use super::{
-    App, grant,
+    App, Credential, grant,
     reply::{self, NoAnswer},
     state::{Issued, Unissued},
 };
@@ -78,7 +78,9 @@ impl<'c> AsyncHttpClient<'c> for Http {
 /// # Errors
 /// [`Unissued`], with what to tell the client.
 pub(super) async fn client_credentials(http: &Http, app: &App) -> Result<Issued, Unissued> {
-    let secret = app.secret.read().await.map_err(|error| {
+    let Credential::Secrets(secrets) = &app.credential else { return Err(reply::no_secret(app)) };
+    let Some(secret) = secrets.first() else { return Err(reply::no_secret(app)) };
+    let secret = secret.read().await.map_err(|error| {
         // The place is for the log alone: a mailbox's user has no business with it.
         warn!(%error, "client secret cannot be read");
         reply::no_secret(app)

@@ -38,7 +38,7 @@ pub(super) fn client(app: &App, secret: &Secret) -> Option<Client> {
     Some(
         oauth2::Client::new(ClientId::new(app.client_id.clone()))
             .set_client_secret(ClientSecret::new(secret.expose_str()?.to_owned()))
-            .set_token_uri(TokenUrl::from_url(app.token_url.clone()))
+            .set_token_uri(TokenUrl::from_url(app.authority.token_url.clone()))
             .set_auth_type(AuthType::RequestBody),
     )
 }

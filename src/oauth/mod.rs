@@ -6,11 +6,13 @@
 //! `state` holds the rules, `keeper` the tasks, `grant` and `reply` the words, `endpoint` the wire.
 
 mod app;
+mod credential;
 mod endpoint;
 mod grant;
 mod keeper;
 mod reply;
 mod state;
 
-pub use app::App;
+pub use app::{App, Authority, Consent, Pkce, Redirect};
+pub use credential::{AssertionAlgorithm, Certificate, Credential};
 pub use keeper::{Access, Tokens};

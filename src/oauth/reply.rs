@@ -70,7 +70,7 @@ pub(super) fn read(
 
 /// Trouble that passes.
 pub(super) fn unavailable(app: &App, trouble: &str, retry_after: Option<Duration>) -> Unissued {
-    let host = app.token_url.host_str().unwrap_or_default();
+    let host = app.authority.token_url.host_str().unwrap_or_default();
     let explanation = authority::unavailable(host, trouble);
     Unissued { refusal: Refusal::explained(Failure::AuthorityUnavailable, explanation), retry_after }
 }
@@ -96,18 +96,34 @@ fn garbage(app: &App) -> Unissued {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{collections::BTreeMap, sync::Arc};
 
-    use super::*;
+    use super::{
+        super::{Authority, Consent, Credential, Pkce, Redirect},
+        *,
+    };
     use crate::{ids::AppName, net::tls::Trust, secret::Source};
 
     fn app() -> App {
         App {
             name: AppName::new("contoso"),
-            token_url: "https://login.example.com/t/token".parse().unwrap(),
             client_id: "id".to_owned(),
-            secret: Source::Env("X".to_owned()),
+            credential: Credential::Secrets(vec![Source::Env("X".to_owned())]),
+            authority: Authority {
+                token_url: "https://login.example.com/t/token".parse().unwrap(),
+                authorize_url: None,
+                device_url: None,
+            },
             application_scopes: Vec::new(),
+            delegated_scopes: BTreeMap::new(),
+            consent: Consent {
+                redirect: Redirect::AnyPort,
+                pkce: Pkce::S256,
+                identity_scopes: Vec::new(),
+                parameters: Vec::new(),
+            },
+            resource: None,
+            credential_expires: None,
             trust: Arc::new(Trust::new(None).unwrap()),
         }
     }

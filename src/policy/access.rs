@@ -139,6 +139,8 @@ mod tests {
             mailboxes: Vec::new(),
             app: AppName::new("contoso"),
             grant: Grant::ClientCredentials,
+            sign_in: Vec::new(),
+            authority_checks: false,
             smtp_user: None,
             protocols: Vec::new(),
             from_networks: Vec::new(),

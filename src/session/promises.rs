@@ -126,6 +126,8 @@ mod tests {
             mailboxes: Vec::new(),
             app: AppName::new(app),
             grant: Grant::ClientCredentials,
+            sign_in: Vec::new(),
+            authority_checks: false,
             smtp_user: None,
             protocols: protocols.to_vec(),
             from_networks: Vec::new(),

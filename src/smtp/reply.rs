@@ -25,6 +25,8 @@ fn words(failure: Failure) -> (&'static str, &'static str) {
     match failure {
         Failure::BadCredentials => ("535 5.7.8", "Username or password is wrong"),
         Failure::NotPermitted => ("525 5.7.13", "This login may not do that"),
+        Failure::Throttled => ("454 4.7.0", "Too many refused logins, try again later"),
+        Failure::ConsentNeeded => ("454 4.7.0", "The account is not authorized"),
         Failure::AuthorityUnavailable => ("454 4.7.0", "No access token can be had, try again later"),
         Failure::AuthorityRefused => ("454 4.7.0", "No access token was granted"),
         Failure::UpstreamUnavailable => ("454 4.7.0", "The mailbox cannot be reached, try again later"),
@@ -80,6 +82,8 @@ mod tests {
         let cases = [
             (Failure::BadCredentials, "535 5.7.8 Username or password is wrong\r\n"),
             (Failure::NotPermitted, "525 5.7.13 This login may not do that\r\n"),
+            (Failure::Throttled, "454 4.7.0 Too many refused logins, try again later\r\n"),
+            (Failure::ConsentNeeded, "454 4.7.0 The account is not authorized\r\n"),
             (Failure::AuthorityUnavailable, "454 4.7.0 No access token can be had, try again later\r\n"),
             (Failure::AuthorityRefused, "454 4.7.0 No access token was granted\r\n"),
             (Failure::UpstreamUnavailable, "454 4.7.0 The mailbox cannot be reached, try again later\r\n"),

@@ -8,6 +8,7 @@ use crate::{
     dialogue::Capabilities,
     ids::ProtocolKind,
     net::{Endpoint, UpstreamTls},
+    oauth::Credential,
     sasl::Mechanism,
     secret::Source,
 };
@@ -25,8 +26,8 @@ fn a_correct_configuration_has_no_mistakes_and_means_what_it_says() {
     let listeners: Vec<_> = config.listeners.iter().map(|one| (one.protocol, one.bind.as_str())).collect();
     assert_eq!(listeners, [(ProtocolKind::Imap, "127.0.0.1:1143"), (ProtocolKind::Smtp, "127.0.0.1:1025")]);
     let app = &config.apps[0];
-    assert_eq!(app.token_url.as_str(), "https://login.example.com/contoso.onmicrosoft.com/token");
-    assert_eq!(app.secret, Source::Env("CONTOSO_SECRET".to_owned()));
+    assert_eq!(app.authority.token_url.as_str(), "https://login.example.com/contoso.onmicrosoft.com/token");
+    assert_eq!(app.credential, Credential::Secrets(vec![Source::Env("CONTOSO_SECRET".to_owned())]));
     assert_eq!(app.application_scopes, ["mail"]);
     let (name, provider) = &config.upstreams[0];
     assert_eq!((name.as_str(), provider.name.as_str()), ("contoso", "lab"));
@@ -50,7 +51,7 @@ fn the_preset_is_exchange_online() {
     assert!(provider.smtp_capabilities.0.contains(&"SIZE 157286400".to_owned()));
     let app = &config.apps[0];
     let token_url = "https://login.microsoftonline.com/contoso.onmicrosoft.com/oauth2/v2.0/token";
-    assert_eq!(app.token_url.as_str(), token_url);
+    assert_eq!(app.authority.token_url.as_str(), token_url);
     assert_eq!(app.application_scopes, ["https://outlook.office365.com/.default"]);
 }
 
@@ -63,7 +64,7 @@ fn a_provider_extends_a_preset_by_what_it_says() {
     assert_eq!(provider.imap, Some(endpoint("outlook.office365.com", 10993, UpstreamTls::Implicit)));
     assert_eq!(provider.smtp, Some(endpoint("relay", 465, UpstreamTls::Implicit)));
     assert_eq!(provider.mechanism, Mechanism::OauthBearer);
-    assert_eq!(config.apps[0].token_url.host_str(), Some("login.microsoftonline.com"));
+    assert_eq!(config.apps[0].authority.token_url.host_str(), Some("login.microsoftonline.com"));
 }
 
 #[test]
@@ -100,7 +101,7 @@ fn variables_are_substituted_in_tenant_client_id_and_mailbox() {
     let mappings = format!("{MAPPINGS}mailbox = \"${{WHO}}@fabrikam.com\"\n");
     let loaded = loaded(&main, &mappings);
     let app = &loaded.config.apps[0];
-    assert_eq!(app.token_url.path(), "/fabrikam.onmicrosoft.com/token");
+    assert_eq!(app.authority.token_url.path(), "/fabrikam.onmicrosoft.com/token");
     assert_eq!(app.client_id, "scanner-scanner-3333-4444-5555-666666666666");
     assert_eq!(loaded.accounts[0].mailbox.as_deref(), Some("scanner@fabrikam.com"));
 }

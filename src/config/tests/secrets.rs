@@ -1,7 +1,7 @@
 //! Where secrets are kept, and that none is printed.
 
 use super::*;
-use crate::{account::Account, secret::Source};
+use crate::{account::Account, oauth::Credential, secret::Source};
 
 const SECRET: &str = "{ env = \"CONTOSO_SECRET\" }";
 
@@ -92,7 +92,7 @@ fn a_secret_file_that_everybody_may_read_is_a_warning() {
         assert_eq!(warnings.len(), usize::from(warned), "{mode:o}: {warnings:?}");
         assert!(warnings.iter().all(|cause| cause.starts_with("everybody on this machine may read ")));
         assert!(
-            matches!(&loaded.config.apps[0].secret, Source::File(path) if path.ends_with("contoso.secret"))
+            matches!(&loaded.config.apps[0].credential, Credential::Secrets(secrets) if matches!(&secrets[..], [Source::File(path)] if path.ends_with("contoso.secret")))
         );
     }
 }
