@@ -63,6 +63,7 @@ const EXPOSING: &[&str] = &[
     "account/verify.rs",   // and into the keyed digest
     "oauth/grant.rs",      // the client secret goes into the token request
     "oauth/reply.rs",      // and is taken out of what an authority repeats
+    "explain/claims.rs",   // the claims of a token are read for its owner and its permissions
     "dialogue.rs",         // the token is taken out of what an upstream repeats
     "imap/upstream.rs",    // the response goes to the upstream
     "smtp/upstream.rs",

@@ -4,4 +4,5 @@
 //! print the same one, so that the app's own error text says what the log says.
 
 pub mod authority;
+pub mod claims;
 pub mod upstream;
