@@ -5,4 +5,5 @@
 
 pub mod authority;
 pub mod claims;
+pub mod consent;
 pub mod upstream;
