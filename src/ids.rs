@@ -2,6 +2,8 @@
 
 use std::{fmt, net::SocketAddr};
 
+use aws_lc_rs::digest;
+
 /// The protocols that the bridge speaks on both sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ProtocolKind {
@@ -90,9 +92,74 @@ impl fmt::Display for AppName {
     }
 }
 
+/// Name of a token slot: what one grant of one authority is kept under.
+///
+/// The lower-case hex of a SHA-256, so that it says nothing of whom the slot belongs to and is safe as
+/// the name of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SlotId(std::sync::Arc<str>);
+
+impl SlotId {
+    /// The characters of every name.
+    const LENGTH: usize = 64;
+
+    /// Names the slot that `parts` describe. Each part goes into the hash behind its length, so that
+    /// `["ab", "c"]` and `["a", "bc"]` are two slots.
+    #[must_use]
+    pub fn of(parts: &[&str]) -> Self {
+        let mut context = digest::Context::new(&digest::SHA256);
+        for part in parts {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part.as_bytes());
+        }
+        let digest = context.finish();
+        let digits = digest.as_ref().iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let hex: String = digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect();
+        Self(hex.into())
+    }
+
+    /// Takes back a name that [`SlotId::of`] made, or `None` where it can have made no such name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        let is_hex = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        (name.len() == Self::LENGTH && name.bytes().all(is_hex)).then(|| Self(name.into()))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SlotId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slot_is_named_by_its_parts_and_where_they_end() {
+        let names = [&["ab", "c"][..], &["a", "bc"], &["abc"], &["abc", ""], &[]].map(SlotId::of);
+        for (at, name) in names.iter().enumerate() {
+            assert!(names[at + 1..].iter().all(|other| other != name), "{name}");
+            assert_eq!(SlotId::parse(name.as_str()).as_ref(), Some(name));
+        }
+        // SHA-256 of nothing, FIPS 180-4.
+        let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(SlotId::of(&[]).to_string(), empty);
+    }
+
+    #[test]
+    fn what_is_no_name_of_a_slot_is_not_taken_for_one() {
+        for name in ["", "store", "../../etc/passwd", &"E3".repeat(32), &"e3".repeat(33), &"é".repeat(32)] {
+            assert_eq!(SlotId::parse(name), None, "{name}");
+        }
+    }
 
     #[test]
     fn a_mapped_address_is_the_ipv4_address_that_it_is() {

@@ -20,3 +20,4 @@ pub mod sasl;
 pub mod secret;
 pub mod session;
 pub mod smtp;
+pub mod store;
