@@ -186,25 +186,34 @@ pub struct Refusal {
     /// Why, and what to do. `None` until the local password is verified, unless it is true of everybody:
     /// a stranger learns nothing.
     pub explanation: Option<Explanation>,
+    /// Whether the explanation is for the log alone: the password has not been verified, because that is
+    /// what failed.
+    private: bool,
 }
 
 impl Refusal {
     /// A refusal that tells its cause and its cure.
     #[must_use]
     pub fn explained(failure: Failure, explanation: Explanation) -> Self {
-        Self { failure, explanation: Some(explanation) }
+        Self { failure, explanation: Some(explanation), private: false }
+    }
+
+    /// The same with its explanation kept from the wire.
+    #[must_use]
+    pub fn for_the_log_alone(self) -> Self {
+        Self { private: true, ..self }
     }
 
     /// The explanation as one line fit for the wire, if there is one.
     #[must_use]
     pub fn line(&self) -> Option<String> {
-        self.explanation.as_ref().map(Explanation::line)
+        self.explanation.as_ref().filter(|_| !self.private).map(Explanation::line)
     }
 }
 
 impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {
-        Self { failure, explanation: None }
+        Self { failure, explanation: None, private: false }
     }
 }
 

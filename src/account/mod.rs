@@ -49,6 +49,12 @@ impl Account {
     pub fn name(&self) -> String {
         self.logins.first().map(ToString::to_string).unwrap_or_default()
     }
+
+    /// Whether there is nothing that a shown password could be compared with here.
+    #[must_use]
+    pub fn is_the_authoritys_to_check(&self) -> bool {
+        self.authority_checks && self.passwords.is_empty()
+    }
 }
 
 /// The OAuth flow by which an account's token is got.

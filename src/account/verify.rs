@@ -87,6 +87,7 @@ impl Claim {
 pub struct Verified {
     account: Arc<Account>,
     login: String,
+    shown: Option<Secret>,
 }
 
 impl Verified {
@@ -100,6 +101,13 @@ impl Verified {
     #[must_use]
     pub fn login(&self) -> &str {
         &self.login
+    }
+
+    /// The password, where it is the authority that decides whether it is right: only a token that this
+    /// very password has obtained is the proof then.
+    #[must_use]
+    pub fn shown(&self) -> Option<&Secret> {
+        self.shown.as_ref()
     }
 }
 
@@ -146,7 +154,13 @@ impl Verifier {
         if let Some(account) = &account
             && account.passwords.iter().any(|stored| self.remembers(&login, stored, &password))
         {
-            return Ok(Verified { account: Arc::clone(account), login });
+            let shown = account.authority_checks.then_some(password);
+            return Ok(Verified { account: Arc::clone(account), login, shown });
+        }
+        if let Some(account) = account.as_ref().filter(|account| account.is_the_authoritys_to_check())
+            && !password.is_empty()
+        {
+            return Ok(Verified { account: Arc::clone(account), login, shown: Some(password) });
         }
         let stored = account.as_ref().map(|account| account.passwords.clone()).unwrap_or_default();
         let matched = timeout_at(deadline, self.hash(stored, password.clone())).await;
@@ -154,7 +168,8 @@ impl Verifier {
         match (account, matched) {
             (Some(account), Some(stored)) => {
                 self.remember(&login, &stored, &password);
-                Ok(Verified { account, login })
+                let shown = account.authority_checks.then_some(password);
+                Ok(Verified { account, login, shown })
             }
             _ => Err(Failure::BadCredentials.into()),
         }

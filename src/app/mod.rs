@@ -17,7 +17,7 @@ use std::{
 };
 
 use sd_notify::NotifyState;
-use tokio::time::timeout;
+use tokio::{task::spawn_blocking, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
@@ -29,10 +29,11 @@ use crate::{
     ids::{ProtocolKind, SessionId},
     imap::Imap,
     net::{listener::Listener, names::Names},
-    oauth::Tokens,
+    oauth::{ConfigureError, Tokens},
     policy::timing,
     session::{self, House, Promises},
     smtp::Smtp,
+    store::{Store, StoreError},
 };
 
 use lock::StateLock;
@@ -73,9 +74,12 @@ pub enum BuildError {
         /// What the system said.
         error: io::Error,
     },
-    /// The HTTP client for the authority cannot be set up.
-    #[error("cannot set up the HTTP client: {0}")]
-    Http(#[from] reqwest::Error),
+    /// The store of tokens cannot be used.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// The configuration's tokens cannot be taken up.
+    #[error("{0}")]
+    Configure(#[from] ConfigureError),
 }
 
 fn cure_for_bind(error: &io::Error) -> &'static str {
@@ -111,7 +115,7 @@ impl App {
             let bind = |error| BuildError::Bind { bind: wanted.bind.clone(), error };
             listeners.push((wanted.protocol, Listener::bind(&wanted.bind).await.map_err(bind)?));
         }
-        let house = Arc::new(house(config)?);
+        let house = Arc::new(house(config).await?);
         Ok(Self { house, listeners, _lock: lock })
     }
 
@@ -176,13 +180,24 @@ impl Door {
     }
 }
 
-fn house(config: Config) -> Result<House, BuildError> {
+async fn house(config: Config) -> Result<House, BuildError> {
     let clock: SharedClock = Arc::new(System);
     let providers = config.upstreams.into_iter().collect();
+    let state_dir = config.state_dir;
+    let opening = spawn_blocking(move || Store::open(&state_dir, &[]));
+    let store = opening.await.map_err(|error| StoreError::Io {
+        doing: "open",
+        path: "tokens.db".into(),
+        error: error.into(),
+    })??;
+    let tokens = Arc::new(Tokens::new(Arc::new(store), Arc::clone(&clock)));
+    let speaks = |kind: &ProtocolKind| config.listeners.iter().any(|listener| listener.protocol == *kind);
+    let listening: Vec<_> = ProtocolKind::ALL.into_iter().filter(speaks).collect();
+    tokens.configure(config.apps, &config.accounts, &listening).await?;
     Ok(House {
         promises: Promises::new(&config.accounts, &providers),
-        verifier: Verifier::new(&config.accounts, Arc::clone(&clock)),
-        tokens: Arc::new(Tokens::new(config.apps, clock)?),
+        verifier: Verifier::new(&config.accounts, clock),
+        tokens,
         accounts: config.accounts,
         names: Names::default(),
         providers,

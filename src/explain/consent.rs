@@ -55,6 +55,15 @@ pub fn nobody_named(expected: &str) -> Explanation {
     )
 }
 
+/// The authority has granted a token for an hour and none to renew it with (RFC 6749 §6).
+#[must_use]
+pub fn no_refresh_token(app: &str) -> Explanation {
+    Explanation::new(
+        format!("the authority gave no refresh token to app {app}"),
+        "nothing was stored: let the app ask for offline access at the authority",
+    )
+}
+
 /// The person declined.
 #[must_use]
 pub fn declined(login: &str) -> Explanation {

@@ -59,15 +59,16 @@ pub struct Consent {
     pub parameters: Vec<(String, String)>,
 }
 
-/// Where the redirect URI of an app leads.
+/// Where the redirect URI of an app leads. URIs are kept as they are written: authorities compare them
+/// byte for byte (RFC 6749 §3.1.2.3), and `http://localhost:8025` is another than `http://localhost:8025/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Redirect {
     /// To the console's own listener, perhaps by way of a reverse proxy.
-    Console(Url),
+    Console(String),
     /// To an address that is listened on only while a consent is pending.
     Own {
         /// As it is registered.
-        uri: Url,
+        uri: String,
         /// Where it is served.
         listen: Vec<SocketAddr>,
     },

@@ -4,13 +4,8 @@ use std::{error::Error as _, future::Future, pin::Pin, time::Duration};
 
 use http::{StatusCode, header::RETRY_AFTER};
 use oauth2::{AsyncHttpClient, HttpRequest, HttpResponse};
-use tracing::warn;
 
-use super::{
-    App, Credential, grant,
-    reply::{self, NoAnswer},
-    state::{Issued, Unissued},
-};
+use super::reply::{self, NoAnswer};
 use crate::{explain::authority::ErrorBody, net::tls::Trust, policy::timing};
 
 /// The largest answer that is read, in bytes. A token is a few kilobytes.
@@ -42,7 +37,8 @@ impl Http {
         if is_trouble(status) {
             let retry_after =
                 response.headers().get(RETRY_AFTER).and_then(|value| seconds(value.to_str().ok()?));
-            return Err(NoAnswer { trouble: format!("HTTP {}", status.as_u16()), retry_after });
+            let trouble = format!("HTTP {}", status.as_u16());
+            return Err(NoAnswer { trouble, retry_after, may_be_done: status.is_server_error() });
         }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| no_answer(&error))? {
@@ -50,15 +46,16 @@ impl Http {
                 return Err(NoAnswer {
                     trouble: format!("its answer is over {LARGEST} bytes"),
                     retry_after: None,
+                    may_be_done: true,
                 });
             }
             body.extend_from_slice(&chunk);
         }
         if !status.is_success() && serde_json::from_slice::<ErrorBody>(&body).is_err() {
             let trouble = format!("HTTP {} and no word of OAuth", status.as_u16());
-            return Err(NoAnswer { trouble, retry_after: None });
+            return Err(NoAnswer { trouble, retry_after: None, may_be_done: false });
         }
-        let mut answer = HttpResponse::new(body);
+        let mut answer = HttpResponse::new(reply::with_numeric_lifetime(body));
         *answer.status_mut() = status;
         Ok(answer)
     }
@@ -71,23 +68,6 @@ impl<'c> AsyncHttpClient<'c> for Http {
     fn call(&'c self, request: HttpRequest) -> Self::Future {
         Box::pin(self.post(request))
     }
-}
-
-/// Asks the authority for a token of the app itself.
-///
-/// # Errors
-/// [`Unissued`], with what to tell the client.
-pub(super) async fn client_credentials(http: &Http, app: &App) -> Result<Issued, Unissued> {
-    let Credential::Secrets(secrets) = &app.credential else { return Err(reply::no_secret(app)) };
-    let Some(secret) = secrets.first() else { return Err(reply::no_secret(app)) };
-    let secret = secret.read().await.map_err(|error| {
-        // The place is for the log alone: a mailbox's user has no business with it.
-        warn!(%error, "client secret cannot be read");
-        reply::no_secret(app)
-    })?;
-    let client = grant::client(app, &secret).ok_or_else(|| reply::no_secret(app))?;
-    let answer = grant::client_credentials(&client, app).request_async(http).await;
-    reply::read(app, &secret, answer)
 }
 
 /// Statuses that say nothing about the request: RFC 9110 §15.5.9, RFC 6585 §4, RFC 9110 §15.6.
@@ -114,5 +94,5 @@ fn no_answer(error: &reqwest::Error) -> NoAnswer {
     } else {
         cause.map_or_else(|| error.to_string(), ToString::to_string)
     };
-    NoAnswer { trouble, retry_after: None }
+    NoAnswer { trouble, retry_after: None, may_be_done: !error.is_connect() }
 }

@@ -6,29 +6,39 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    time::SystemTime,
 };
 
+use aws_lc_rs::hmac;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use tokio::{
-    sync::watch,
+    sync::{OwnedSemaphorePermit, watch},
     time::{Instant, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument as _, debug, info, info_span, warn};
 
 use super::{
-    App,
-    endpoint::{self, Http},
+    attempt::{self, Fresh},
+    consent::Consents,
+    holder::{Line, Slot},
     reply,
-    state::{Advice, Held, Issued, Renewal, State, Unissued},
+    slot::{Plan, Spec},
+    state::{Advice, Held, Renewal, Unissued},
 };
 use crate::{
     clock::SharedClock,
+    explain::consent,
     failure::{Failure, Refusal},
-    ids::AppName,
-    policy::{Permit, timing},
+    ids::{AppName, SlotId},
+    policy::{
+        Permit,
+        throttle::{Guess, Guesses},
+        timing,
+    },
     secret::Secret,
+    store::Store,
 };
 
 /// An access token, handed out for one login.
@@ -48,63 +58,68 @@ impl From<Held> for Access {
 /// Every slot.
 #[derive(Debug)]
 pub struct Tokens {
-    slots: HashMap<AppName, Arc<Slot>>,
-    clock: SharedClock,
-    tasks: TaskTracker,
+    pub(super) plan: RwLock<Arc<Plan>>,
+    pub(super) lines: RwLock<HashMap<AppName, Arc<Line>>>,
+    pub(super) slots: RwLock<HashMap<SlotId, Arc<Slot>>>,
+    pub(super) store: Arc<Store>,
+    pub(super) clock: SharedClock,
+    pub(super) tasks: TaskTracker,
     /// Wakes the keeper when a slot has changed.
-    changed: Arc<watch::Sender<()>>,
+    pub(super) changed: Arc<watch::Sender<()>>,
+    pub(super) consents: Consents,
+    /// Cancelled when nobody waits for a person any more.
+    pub(super) closing: CancellationToken,
+    guesses: Mutex<Guesses>,
+    /// What shown passwords are known by; of this process alone.
+    digests: hmac::Key,
 }
 
-struct Slot {
-    app: App,
-    http: Http,
-    state: Mutex<State>,
-    changed: watch::Sender<()>,
-}
-
-impl std::fmt::Debug for Slot {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Slot").field("app", &self.app.name).finish_non_exhaustive()
-    }
-}
-
-impl Slot {
-    fn state(&self) -> MutexGuard<'_, State> {
-        // A poisoned lock means that a transition panicked; they hold no invariant half-way.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What to tell a login whose time is over while an attempt is in flight: what was wrong with the
-    /// one before, which says more than that there was no answer.
-    fn out_of_time(&self) -> Refusal {
-        let known = self.state().trouble().cloned();
-        known.unwrap_or_else(|| {
-            reply::unavailable(&self.app, "no answer in the time for a login", None).refusal
-        })
-    }
+/// The slot that a login wants, and what its password is known by where the authority judges that.
+struct Wanted {
+    slot: Arc<Slot>,
+    guess: Option<(SlotId, String)>,
 }
 
 impl Tokens {
-    /// An empty slot for each app. Nothing is asked of any authority yet.
+    /// No slots yet. Nothing is asked of any authority.
     ///
-    /// # Errors
-    /// Where the HTTP client cannot be set up.
-    pub fn new(apps: Vec<App>, clock: SharedClock) -> Result<Self, reqwest::Error> {
-        let slot = |app: App| {
-            let http = Http::new(&app.trust)?;
-            let slot = Slot { app, http, state: Mutex::default(), changed: watch::Sender::new(()) };
-            Ok((slot.app.name.clone(), Arc::new(slot)))
-        };
-        let slots = apps.into_iter().map(slot).collect::<Result<_, reqwest::Error>>()?;
-        Ok(Self { slots, clock, tasks: TaskTracker::new(), changed: Arc::new(watch::Sender::new(())) })
+    /// # Panics
+    /// Where the system has no randomness to give.
+    #[must_use]
+    pub fn new(store: Arc<Store>, clock: SharedClock) -> Self {
+        let random = aws_lc_rs::rand::SystemRandom::new();
+        Self {
+            plan: RwLock::default(),
+            lines: RwLock::default(),
+            slots: RwLock::default(),
+            store,
+            clock,
+            tasks: TaskTracker::new(),
+            changed: Arc::new(watch::Sender::new(())),
+            consents: Consents::default(),
+            closing: CancellationToken::new(),
+            guesses: Mutex::default(),
+            digests: hmac::Key::generate(hmac::HMAC_SHA256, &random).expect("the system has randomness"),
+        }
     }
 
     /// The token for one login, asked for where there is none, and waited for until `deadline`.
     ///
     /// # Errors
-    /// [`Failure::AuthorityUnavailable`] or [`Failure::AuthorityRefused`], explained.
+    /// [`Failure::AuthorityUnavailable`], [`Failure::AuthorityRefused`] or [`Failure::ConsentNeeded`],
+    /// explained. Where the authority judges the password also [`Failure::BadCredentials`] and
+    /// [`Failure::Throttled`]; then nothing but the log is told why.
     pub async fn access_token(&self, permit: &Permit, deadline: Instant) -> Result<Access, Refusal> {
-        self.obtain(self.slot(permit)?, 0, deadline).await
+        let Wanted { slot, guess } = self.wanted(permit)?;
+        let obtained = self.obtain(&slot, 0, deadline).await;
+        let Some((base, digest)) = guess else { return obtained };
+        obtained.map_err(|refusal| {
+            if refusal.failure == Failure::BadCredentials {
+                self.guesses().failed(&base, &digest, self.clock.now());
+                self.drop_slot(&slot);
+            }
+            refusal.for_the_log_alone()
+        })
     }
 
     /// Another token than `rejected`, which an upstream has refused. `None` where the slot has been
@@ -118,11 +133,11 @@ impl Tokens {
         rejected: &Access,
         deadline: Instant,
     ) -> Result<Option<Access>, Refusal> {
-        let slot = self.slot(permit)?;
+        let Wanted { slot, .. } = self.wanted(permit)?;
         if !slot.state().may_replace(rejected.generation, permit.user(), self.clock.now()) {
             return Ok(None);
         }
-        self.obtain(slot, rejected.generation, deadline).await.map(Some)
+        self.obtain(&slot, rejected.generation, deadline).await.map(Some)
     }
 
     /// Renews the tokens in use ahead of time, until `stop` is cancelled.
@@ -132,10 +147,14 @@ impl Tokens {
             changed.mark_unchanged();
             let now = self.clock.now();
             let mut next = now + timing::KEEPER_WAKES;
-            for slot in self.slots.values() {
+            self.prune(now);
+            let slots: Vec<_> = self.all_slots();
+            for slot in &slots {
+                // Without leave to ask now, the next one to finish wakes this loop again.
+                let Ok(leave) = Arc::clone(&slot.line().background).try_acquire_owned() else { continue };
                 let renewal = slot.state().renew_if_due(now);
                 match renewal {
-                    Some(Renewal::Started(_)) => self.carry_out(slot),
+                    Some(Renewal::Started(_)) => self.carry_out(slot, Some(leave)),
                     Some(Renewal::Due(due)) => next = next.min(due),
                     None => (),
                 }
@@ -148,14 +167,80 @@ impl Tokens {
         }
     }
 
-    /// Waits for the requests in flight: what they bring may be worth keeping.
+    /// Stops waiting for people, and waits for the requests in flight: what they bring may be worth
+    /// keeping.
     pub async fn finish(&self) {
+        self.closing.cancel();
         self.tasks.close();
         self.tasks.wait().await;
     }
 
-    fn slot(&self, permit: &Permit) -> Result<&Arc<Slot>, Refusal> {
-        self.slots.get(permit.app()).ok_or_else(|| Failure::Internal.into())
+    fn wanted(&self, permit: &Permit) -> Result<Wanted, Refusal> {
+        let base = self.plan().spec(permit.account(), permit.mailbox()).ok_or(Failure::Internal)?;
+        let Some(shown) = permit.shown() else {
+            return Ok(Wanted { slot: self.slot(base)?, guess: None });
+        };
+        let digest = self.digest(&base.id, shown);
+        match self.guesses().judge(&base.id, &digest, self.clock.now()) {
+            Guess::MayBeRight => (),
+            Guess::KnownWrong => return Err(Failure::BadCredentials.into()),
+            Guess::TooMany(wait) => {
+                let why = consent::throttled(&base.login, wait);
+                return Err(Refusal::explained(Failure::Throttled, why).for_the_log_alone());
+            }
+        }
+        let spec = base.released_to(&digest, shown.clone());
+        Ok(Wanted { slot: self.slot(Arc::new(spec))?, guess: Some((base.id.clone(), digest)) })
+    }
+
+    /// What a shown password is known by.
+    fn digest(&self, slot: &SlotId, shown: &Secret) -> String {
+        let mut context = hmac::Context::with_key(&self.digests);
+        context.update(slot.as_str().as_bytes());
+        context.update(shown.expose());
+        URL_SAFE_NO_PAD.encode(context.sign())
+    }
+
+    fn guesses(&self) -> MutexGuard<'_, Guesses> {
+        self.guesses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn plan(&self) -> Arc<Plan> {
+        Arc::clone(&self.plan.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn all_slots(&self) -> Vec<Arc<Slot>> {
+        self.slots.read().unwrap_or_else(PoisonError::into_inner).values().map(Arc::clone).collect()
+    }
+
+    /// The slot of that name, made where there is none.
+    pub(super) fn slot(&self, spec: Arc<Spec>) -> Result<Arc<Slot>, Refusal> {
+        if let Some(slot) = self.slots.read().unwrap_or_else(PoisonError::into_inner).get(&spec.id) {
+            return Ok(Arc::clone(slot));
+        }
+        let lines = self.lines.read().unwrap_or_else(PoisonError::into_inner);
+        let line = lines.get(&spec.app.name).map(Arc::clone).ok_or(Failure::Internal)?;
+        drop(lines);
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        let slot = slots.entry(spec.id.clone()).or_insert_with(|| Arc::new(Slot::new(spec, line)));
+        Ok(Arc::clone(slot))
+    }
+
+    fn drop_slot(&self, slot: &Slot) {
+        self.slots.write().unwrap_or_else(PoisonError::into_inner).remove(&slot.spec().id);
+    }
+
+    /// Drops slots of shown passwords that hold nothing any more.
+    fn prune(&self, now: SystemTime) {
+        let useless = |slot: &Slot| {
+            slot.spec().is_released_to_a_password()
+                && slot.state().expires_at().is_none_or(|expires| expires < now)
+                && slot.state().last_used().is_none_or(|used| {
+                    now.duration_since(used).is_ok_and(|age| age > timing::RELEASED_SLOT_IDLE)
+                })
+        };
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        slots.retain(|_, slot| !useless(slot));
     }
 
     async fn obtain(&self, slot: &Arc<Slot>, newer_than: u64, deadline: Instant) -> Result<Access, Refusal> {
@@ -169,7 +254,7 @@ impl Tokens {
                 Advice::Use(held) => return Ok(held.into()),
                 Advice::Refuse(refusal) => return Err(refusal),
                 Advice::Start(attempt, fallback) => {
-                    self.carry_out(slot);
+                    self.carry_out(slot, None);
                     awaited.get_or_insert(attempt);
                     fallback
                 }
@@ -189,24 +274,28 @@ impl Tokens {
             };
             let until = if fallback.is_some() { patience } else { deadline };
             if timeout_at(until, changed.changed()).await.is_err() {
-                return fallback.map(Access::from).ok_or_else(|| slot.out_of_time());
+                return fallback.map(Access::from).ok_or_else(|| out_of_time(slot));
             }
         }
     }
 
     /// Carries out the attempt that the slot has just started.
-    fn carry_out(&self, slot: &Arc<Slot>) {
-        let span = info_span!(parent: None, "token", app = %slot.app.name);
-        let asked_at = self.clock.now();
-        let asking = Arc::clone(slot);
-        let request = async move { endpoint::client_credentials(&asking.http, &asking.app).await };
+    fn carry_out(&self, slot: &Arc<Slot>, leave: Option<OwnedSemaphorePermit>) {
+        let spec = slot.spec();
+        let span = info_span!(parent: None, "token", app = %spec.app.name, owner = spec.owner);
+        let (asking, store, clock) = (Arc::clone(slot), Arc::clone(&self.store), Arc::clone(&self.clock));
+        let request = async move {
+            let (asked, last_used) = (asking.asking(&clock), asking.state().last_used());
+            attempt::carry_out(asked.borrowed(), &store, &asking.memory, last_used).await
+        };
         let request = self.tasks.spawn(request.instrument(span.clone()));
         let (slot, clock, changed) = (Arc::clone(slot), Arc::clone(&self.clock), Arc::clone(&self.changed));
         let settle = async move {
             // A request that panicked must not leave its slot waiting for ever.
             let outcome =
-                request.await.unwrap_or_else(|_| Err(reply::unavailable(&slot.app, "internal error", None)));
-            settle(&slot, outcome, asked_at, &clock);
+                request.await.unwrap_or_else(|_| Err(reply::unavailable(&spec.app, "internal error", None)));
+            drop(leave);
+            settle(&slot, outcome, &clock);
             slot.changed.send_replace(());
             changed.send_replace(());
         };
@@ -214,21 +303,30 @@ impl Tokens {
     }
 }
 
-fn settle(slot: &Slot, outcome: Result<Issued, Unissued>, asked_at: SystemTime, clock: &SharedClock) {
+/// What to tell a login whose time is over while an attempt is in flight: what was wrong with the one
+/// before, which says more than that there was no answer.
+fn out_of_time(slot: &Slot) -> Refusal {
+    let known = slot.state().trouble().cloned();
+    known.unwrap_or_else(|| {
+        reply::unavailable(&slot.spec().app, "no answer in the time for a login", None).refusal
+    })
+}
+
+fn settle(slot: &Slot, outcome: Result<Fresh, Unissued>, clock: &SharedClock) {
     match outcome {
-        Ok(issued) => {
+        Ok(Fresh { issued, obtained_at }) => {
             let lifetime = issued.lifetime;
-            let generation = slot.state().issued(issued, asked_at, clock.fraction());
+            let generation = slot.state().issued(issued, obtained_at, clock.fraction());
             info!(generation, expires_in = lifetime.as_secs(), "token obtained");
         }
         Err(unissued) => {
             let refusal = unissued.refusal.clone();
-            let retry_after = unissued.retry_after.as_ref().map(Duration::as_secs);
+            let retry_after = unissued.retry_after.as_ref().map(std::time::Duration::as_secs);
             let mut state = slot.state();
             // An outage is worth one warning, and another when its cause changes.
             let is_news = state.unissued(unissued, clock.now(), clock.fraction());
             drop(state);
-            let Refusal { failure, explanation } = refusal;
+            let Refusal { failure, explanation, .. } = refusal;
             let (cause, cure) = explanation.map(|why| (why.cause, why.cure)).unwrap_or_default();
             let (failure, fault) = (failure.name(), failure.fault().name());
             if is_news {

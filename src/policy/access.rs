@@ -6,6 +6,7 @@ use crate::{
     account::{Account, Claim, Verified},
     failure::{Explanation, Failure, Refusal},
     ids::{AppName, ClientAddr, ProtocolKind},
+    secret::Secret,
 };
 
 /// Why a claim is turned away before its password is looked at. Told to the log alone.
@@ -69,6 +70,7 @@ pub struct Permit {
     account: Arc<Account>,
     mailbox: String,
     user: String,
+    shown: Option<Secret>,
 }
 
 impl Permit {
@@ -88,6 +90,12 @@ impl Permit {
     #[must_use]
     pub fn mailbox(&self) -> &str {
         &self.mailbox
+    }
+
+    /// The password that the authority has yet to judge, where that is how the account is checked.
+    #[must_use]
+    pub fn shown(&self) -> Option<&Secret> {
+        self.shown.as_ref()
     }
 
     /// The user to name to the upstream beside the access token.
@@ -118,7 +126,7 @@ pub fn admit(verified: &Verified, kind: ProtocolKind) -> Result<Permit, Refusal>
         (ProtocolKind::Smtp, Some(user)) => user.clone(),
         (ProtocolKind::Smtp, None) | (ProtocolKind::Imap, _) => mailbox.clone(),
     };
-    Ok(Permit { account: Arc::clone(account), mailbox, user })
+    Ok(Permit { account: Arc::clone(account), mailbox, user, shown: verified.shown().cloned() })
 }
 
 #[cfg(test)]

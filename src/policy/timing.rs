@@ -75,6 +75,23 @@ pub const CLOCK_SLACK: Duration = Duration::from_mins(1);
 /// How long after its last use a token is still renewed in the background.
 pub const USED_LATELY: Duration = Duration::from_hours(24);
 
+/// How long after it was obtained a token that nobody uses is renewed all the same, where its refresh
+/// token would lapse. Entra's lapse after 90 days without use, Google's after six months.
+pub const IDLE_RENEWAL: Duration = Duration::from_hours(7 * 24);
+
+/// When an authority that wants a person's consent, for a reason that nobody knows, is asked again.
+pub const DOUBTFUL_CONSENT_ASKED_AGAIN: Duration = Duration::from_hours(1);
+
+/// How long a person has to consent in the browser before the attempt is over.
+pub const CONSENT: Duration = Duration::from_mins(15);
+
+/// The longest pause between two questions whether a person has entered a device code, whatever the
+/// authority asks for: a person waits for the answer.
+pub const LONGEST_POLL: Duration = Duration::from_mins(1);
+
+/// How long the slot of a shown password is kept after its token has expired or was refused.
+pub const RELEASED_SLOT_IDLE: Duration = Duration::from_mins(10);
+
 /// The longest that the keeper sleeps: machines are suspended, and timers sleep with them.
 pub const KEEPER_WAKES: Duration = Duration::from_secs(30);
 
@@ -99,6 +116,13 @@ pub const FAREWELL: Duration = Duration::from_secs(1);
 #[must_use]
 pub fn renew_after(lifetime: Duration, chance: f64) -> Duration {
     lifetime.mul_f64(0.4 + 0.1 * chance.clamp(0.0, 1.0)).max(Duration::from_secs(2))
+}
+
+/// Within what time the tokens that are overdue at a start are renewed: half a minute, or a tenth of a
+/// token's life where that is less.
+#[must_use]
+pub fn restart_spread(lifetime: Duration) -> Duration {
+    (lifetime / 10).min(Duration::from_secs(30))
 }
 
 /// How long to wait before the attempt that follows `failures` failed ones in a row: a quarter of a

@@ -160,7 +160,7 @@ impl Record {
 
     /// Writes what a failed login was: to the log alone where the client must not know.
     pub(super) fn refused(&mut self, refusal: &Refusal) {
-        let Refusal { failure, explanation } = refusal;
+        let Refusal { failure, explanation, .. } = refusal;
         let reason = match (failure, self.denied) {
             (Failure::BadCredentials, Some(denied)) => Some(denied.name()),
             (Failure::BadCredentials, None) => Some("wrong_password"),

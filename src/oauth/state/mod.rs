@@ -1,14 +1,19 @@
 //! What a slot knows and what follows from it: pure transitions, no lock, no clock, no network.
 //!
 //! A slot holds one access token and at most one attempt to get another. Attempts are numbered, so
-//! that whoever waited for one can be told how that very one ended.
+//! that whoever waited for one can be told how that very one ended. A slot whose token a person must
+//! consent to says so at once: a mail program never waits for a person.
 
 use std::{
     collections::HashMap,
     time::{Duration, SystemTime},
 };
 
-use crate::{failure::Refusal, policy::timing, secret::Secret};
+use crate::{
+    failure::{Failure, Refusal},
+    policy::timing,
+    secret::Secret,
+};
 
 /// An access token and how long it is good.
 #[derive(Debug, Clone)]
@@ -22,11 +27,23 @@ pub(super) struct Held {
 }
 
 /// What an authority issued.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Issued {
     pub(super) token: Secret,
     /// How long it lives, from when it was asked for.
     pub(super) lifetime: Duration,
+}
+
+/// How a slot is renewed while nobody logs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Upkeep {
+    /// Ahead of time while it is in use, else not at all.
+    #[default]
+    WhileUsed,
+    /// Likewise, and once in a while where nobody uses it, so that its refresh token does not lapse.
+    Forever,
+    /// Never: it takes a password that only a login brings.
+    Never,
 }
 
 /// How an attempt ended without a token.
@@ -35,6 +52,18 @@ pub(super) struct Unissued {
     pub(super) refusal: Refusal,
     /// When the authority wants to be asked again; only for a refusal that is temporary.
     pub(super) retry_after: Option<Duration>,
+    /// Whether a want of consent may be a mistake of the authority, so that asking again some time is
+    /// worth it.
+    pub(super) doubtful: bool,
+    /// Whether the authority may have replaced the refresh token all the same.
+    pub(super) may_be_done: bool,
+}
+
+impl Unissued {
+    /// A refusal, or trouble of which the authority has not said how long it lasts.
+    pub(super) fn new(refusal: Refusal) -> Self {
+        Self { refusal, retry_after: None, doubtful: false, may_be_done: false }
+    }
 }
 
 /// The number of an attempt.
@@ -70,8 +99,11 @@ pub(super) struct State {
     trouble: Option<Refusal>,
     /// Before this the keeper does not ask, whatever has failed.
     keeper_from: Option<SystemTime>,
+    /// Why a person has to consent first, and when to ask the authority whether that is still so.
+    wanting: Option<(Refusal, Option<SystemTime>)>,
     rejections: Rejections,
     last_used: Option<SystemTime>,
+    upkeep: Upkeep,
 }
 
 /// What upstreams have said against tokens of this slot.
@@ -101,6 +133,71 @@ enum Phase {
 }
 
 impl State {
+    /// An empty slot.
+    pub(super) fn new(upkeep: Upkeep) -> Self {
+        Self { upkeep, ..Self::default() }
+    }
+
+    /// Takes up a token that an earlier run or another process has obtained. What is overdue is spread
+    /// by `chance`, so that a restart does not ask for everything at once.
+    pub(super) fn restore(&mut self, issued: Issued, obtained_at: SystemTime, now: SystemTime, chance: f64) {
+        let lifetime = issued.lifetime;
+        self.hold(issued, obtained_at, chance);
+        if let Some(held) = &mut self.held {
+            held.renew_at = held.renew_at.max(now + timing::restart_spread(lifetime).mul_f64(chance));
+        }
+    }
+
+    /// A login has used the slot at that time, in an earlier run perhaps.
+    pub(super) fn used_at(&mut self, at: SystemTime) {
+        self.last_used = self.last_used.max(Some(at));
+    }
+
+    /// When a login last asked for the token.
+    pub(super) fn last_used(&self) -> Option<SystemTime> {
+        self.last_used
+    }
+
+    /// A person has to consent before there can be a token.
+    pub(super) fn needs_consent(&mut self, why: Refusal) {
+        self.wanting = Some((why, None));
+    }
+
+    /// Why a person has to consent first, if so.
+    pub(super) fn wants_consent(&self) -> Option<&Refusal> {
+        self.wanting.as_ref().map(|(why, _)| why)
+    }
+
+    /// Why there is no other token, if the last attempt failed.
+    pub(super) fn last_failure(&self) -> Option<&Refusal> {
+        self.wants_consent().or(self.trouble()).or(self.refused.as_ref().map(|(_, refusal, _)| refusal))
+    }
+
+    /// When the token that is held expires.
+    pub(super) fn expires_at(&self) -> Option<SystemTime> {
+        self.held.as_ref().map(|held| held.expires_at)
+    }
+
+    /// A person has consented, and this is the first token. An attempt in flight ends by itself.
+    pub(super) fn consented(&mut self, issued: Issued, at: SystemTime, chance: f64) -> u64 {
+        self.settled();
+        if !matches!(self.phase, Phase::InFlight) {
+            self.phase = Phase::Idle;
+        }
+        self.hold(issued, at, chance)
+    }
+
+    /// The token that is held is given up; the next login asks for another.
+    pub(super) fn drop_token(&mut self) {
+        self.held = None;
+    }
+
+    /// Everything that is held is given up; `why` is told to the next login.
+    pub(super) fn forget(&mut self, why: Refusal) {
+        self.held = None;
+        self.needs_consent(why);
+    }
+
     /// What to do at `now` for a login that wants a token newer than generation `newer_than` and has
     /// waited for the attempt `awaited`. Where that is to start an attempt, it is started.
     pub(super) fn advise(&mut self, now: SystemTime, newer_than: u64, awaited: Option<Attempt>) -> Advice {
@@ -111,6 +208,12 @@ impl State {
             && self.rejections.suspect != Some(held.generation)
         {
             return Advice::Use(held.clone());
+        }
+        if let Some((why, ask_from)) = &self.wanting
+            && !matches!(self.phase, Phase::InFlight)
+            && ask_from.is_none_or(|from| is_ahead(from, now))
+        {
+            return good.map_or_else(|| Advice::Refuse(why.clone()), Advice::Use);
         }
         match (&self.phase, good) {
             (Phase::InFlight, good) => Advice::Await(self.attempts, good),
@@ -150,12 +253,19 @@ impl State {
     /// long as it is in use. One that has expired in an outage is still renewed, so that the first login
     /// after the outage need not wait.
     pub(super) fn renew_if_due(&mut self, now: SystemTime) -> Option<Renewal> {
-        let held = self.held.as_ref()?;
-        let used = now.duration_since(self.last_used?).is_ok_and(|age| age < timing::USED_LATELY);
-        if !used || matches!(self.phase, Phase::InFlight) {
+        if matches!(self.phase, Phase::InFlight) {
             return None;
         }
-        let due = if held.is_from_the_future(now) { now } else { held.renew_at };
+        let used = |at: SystemTime| now.duration_since(at).is_ok_and(|age| age < timing::USED_LATELY);
+        let used = self.last_used.is_some_and(used);
+        let due = match (&self.wanting, self.held.as_ref()?, self.upkeep) {
+            (Some((_, None)), ..) | (_, _, Upkeep::Never) => return None,
+            (Some((_, Some(from))), ..) => *from,
+            (None, held, _) if held.is_from_the_future(now) => now,
+            (None, held, _) if used => held.renew_at,
+            (None, held, Upkeep::Forever) => held.obtained_at + timing::IDLE_RENEWAL,
+            (None, _, Upkeep::WhileUsed) => return None,
+        };
         let due = self.keeper_from.filter(|from| is_ahead(*from, now)).map_or(due, |from| due.max(from));
         Some(if due <= now { Renewal::Started(self.start()) } else { Renewal::Due(due) })
     }
@@ -163,6 +273,21 @@ impl State {
     /// Ends the attempt in flight with a token that was asked for at `asked_at`. Returns its
     /// generation.
     pub(super) fn issued(&mut self, issued: Issued, asked_at: SystemTime, chance: f64) -> u64 {
+        self.phase = Phase::Idle;
+        self.settled();
+        self.hold(issued, asked_at, chance)
+    }
+
+    /// Nothing is wrong any more.
+    fn settled(&mut self) {
+        self.failures = 0;
+        self.refused = None;
+        self.trouble = None;
+        self.keeper_from = None;
+        self.wanting = None;
+    }
+
+    fn hold(&mut self, issued: Issued, asked_at: SystemTime, chance: f64) -> u64 {
         let lifetime = issued.lifetime.clamp(timing::SHORTEST_LIFETIME, timing::LONGEST_LIFETIME);
         self.generation += 1;
         self.held = Some(Held {
@@ -172,11 +297,6 @@ impl State {
             expires_at: asked_at + lifetime,
             renew_at: asked_at + timing::renew_after(lifetime, chance),
         });
-        self.phase = Phase::Idle;
-        self.failures = 0;
-        self.refused = None;
-        self.trouble = None;
-        self.keeper_from = None;
         self.rejections.replaced(asked_at);
         self.generation
     }
@@ -185,13 +305,19 @@ impl State {
     /// not end for the same reason.
     pub(super) fn unissued(&mut self, unissued: Unissued, now: SystemTime, chance: f64) -> bool {
         self.failures = self.failures.saturating_add(1);
-        let Unissued { refusal, retry_after } = unissued;
-        let before = self.trouble.as_ref().or(self.refused.as_ref().map(|(_, refusal, _)| refusal));
-        let is_news = before != Some(&refusal);
+        let Unissued { refusal, retry_after, doubtful, .. } = unissued;
+        let is_news = self.last_failure() != Some(&refusal);
         let own = timing::retry_after(self.failures, chance);
         let asked = retry_after.map_or(Duration::ZERO, timing::obeyed_retry_after);
         let background = timing::background_retry_after(self.failures, chance);
         self.keeper_from = Some(now + background.max(asked));
+        if refusal.failure == Failure::ConsentNeeded {
+            self.phase = Phase::Idle;
+            (self.trouble, self.refused) = (None, None);
+            self.wanting = Some((refusal, doubtful.then(|| now + timing::DOUBTFUL_CONSENT_ASKED_AGAIN)));
+            return is_news;
+        }
+        // Trouble on the way says nothing about the consent that was wanting before.
         if refusal.failure.is_temporary() {
             let asked_from = now + own.min(timing::NEW_LOGIN_ASKS).max(asked);
             self.refused = None;
@@ -286,213 +412,4 @@ impl Held {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::failure::{Explanation, Failure};
-
-    const HOUR: Duration = Duration::from_hours(1);
-
-    fn at(seconds: u64) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + seconds)
-    }
-
-    fn issue(state: &mut State, token: &str, seconds: u64) -> u64 {
-        state.start();
-        state.issued(Issued { token: Secret::new(token), lifetime: HOUR }, at(seconds), 0.5)
-    }
-
-    fn fail(state: &mut State, failure: Failure, seconds: u64, retry_after: Option<u64>) -> bool {
-        let refusal = Refusal::explained(failure, Explanation::new("trouble", ""));
-        let retry_after = retry_after.map(Duration::from_secs);
-        state.start();
-        state.unissued(Unissued { refusal, retry_after }, at(seconds), 0.5)
-    }
-
-    #[test]
-    fn the_same_trouble_again_is_no_news() {
-        let mut state = State::default();
-        assert!(fail(&mut state, Failure::AuthorityUnavailable, 0, None));
-        assert!(!fail(&mut state, Failure::AuthorityUnavailable, 1, None));
-        assert!(fail(&mut state, Failure::AuthorityRefused, 2, None));
-        assert!(!fail(&mut state, Failure::AuthorityRefused, 3, None));
-        issue(&mut state, "t", 4);
-        assert!(fail(&mut state, Failure::AuthorityRefused, 5, None));
-    }
-
-    fn used(advice: Advice) -> u64 {
-        let Advice::Use(held) = advice else { panic!("{advice:?}") };
-        held.generation
-    }
-
-    #[test]
-    fn the_first_login_starts_an_attempt_and_the_others_wait_for_the_same() {
-        let mut state = State::default();
-        assert!(matches!(state.advise(at(0), 0, None), Advice::Start(1, None)));
-        assert!(matches!(state.advise(at(0), 0, None), Advice::Await(1, None)));
-        state.issued(Issued { token: Secret::new("t"), lifetime: HOUR }, at(0), 0.5);
-        assert_eq!(used(state.advise(at(1), 0, Some(1))), 1);
-    }
-
-    #[test]
-    fn a_token_in_its_second_half_is_used_only_if_no_other_can_be_had() {
-        let mut state = State::default();
-        issue(&mut state, "t", 0);
-        assert_eq!(used(state.advise(at(1800), 0, None)), 1);
-        assert!(matches!(state.advise(at(1801), 0, None), Advice::Start(2, Some(_))));
-        assert!(matches!(state.advise(at(1802), 0, None), Advice::Await(2, Some(_))));
-        fail(&mut state, Failure::AuthorityUnavailable, 1803, Some(60));
-        assert_eq!(used(state.advise(at(1804), 0, Some(2))), 1);
-        assert!(matches!(state.advise(at(1864), 0, None), Advice::Start(_, Some(_))));
-    }
-
-    #[test]
-    fn an_expired_token_is_never_used() {
-        let mut state = State::default();
-        issue(&mut state, "t", 0);
-        fail(&mut state, Failure::AuthorityUnavailable, 3590, Some(60));
-        assert!(matches!(state.advise(at(3595), 0, None), Advice::Rest(..)));
-    }
-
-    #[test]
-    fn a_token_of_hardly_any_life_serves_those_who_waited_for_it() {
-        let mut state = State::default();
-        state.start();
-        state.issued(Issued { token: Secret::new("t"), lifetime: Duration::ZERO }, at(0), 0.5);
-        assert_eq!(used(state.advise(at(0), 0, Some(1))), 1);
-        assert!(matches!(state.advise(at(1), 0, None), Advice::Start(_, None)));
-    }
-
-    #[test]
-    fn retry_after_is_obeyed_and_cut() {
-        let mut state = State::default();
-        fail(&mut state, Failure::AuthorityUnavailable, 0, Some(17));
-        assert!(matches!(state.advise(at(0), 0, None), Advice::Rest(until, _) if until == at(17)));
-        assert!(matches!(state.advise(at(17), 0, None), Advice::Start(..)));
-        fail(&mut state, Failure::AuthorityUnavailable, 20, Some(86_400));
-        assert!(matches!(state.advise(at(20), 0, None), Advice::Rest(until, _) if until == at(320)));
-    }
-
-    #[test]
-    fn a_retry_after_of_nothing_is_no_invitation() {
-        let mut state = State::default();
-        issue(&mut state, "t", 0);
-        used(state.advise(at(1), 0, None));
-        for _ in 0..3 {
-            fail(&mut state, Failure::AuthorityUnavailable, 2000, Some(0));
-        }
-        assert!(matches!(state.advise(at(3590), 0, None), Advice::Start(..)));
-        fail(&mut state, Failure::AuthorityUnavailable, 3595, Some(0));
-        assert!(matches!(state.advise(at(3595), 0, Some(4)), Advice::Rest(until, _) if until > at(3596)));
-        assert!(matches!(state.advise(at(3595), 0, None), Advice::Rest(until, _) if until == at(3596)));
-    }
-
-    #[test]
-    fn the_keeper_backs_off_from_refusals_whatever_their_words() {
-        let mut state = State::default();
-        issue(&mut state, "t", 0);
-        used(state.advise(at(1), 0, None));
-        let mut now = 1700;
-        for asked in 0..8 {
-            assert!(matches!(state.renew_if_due(at(now)), Some(Renewal::Started(_))), "attempt {asked}");
-            let explanation = Explanation::new(format!("AADSTS7000222 at {now}"), "");
-            let refusal = Refusal::explained(Failure::AuthorityRefused, explanation);
-            state.unissued(Unissued { refusal, retry_after: None }, at(now), 0.5);
-            let Some(Renewal::Due(next)) = state.renew_if_due(at(now)) else { panic!("asks at once") };
-            now = next.duration_since(at(0)).unwrap().as_secs() + 1;
-        }
-        assert!(now > 1700 + 400, "eight attempts within {} s", now - 1700);
-        assert!(state.renew_if_due(at(3600 + 300)).is_some(), "it has expired in use");
-    }
-
-    #[test]
-    fn a_rest_that_a_wrong_clock_began_is_over_when_the_clock_is_right() {
-        let mut state = State::default();
-        fail(&mut state, Failure::AuthorityUnavailable, 7200, Some(60));
-        assert!(matches!(state.advise(at(0), 0, None), Advice::Start(..)));
-        issue(&mut state, "t", 7200);
-        assert!(matches!(state.advise(at(0), 0, None), Advice::Start(_, Some(_))), "its age is not known");
-    }
-
-    #[test]
-    fn a_new_login_asks_again_soon_and_who_has_waited_later() {
-        let mut state = State::default();
-        for second in 0..8 {
-            fail(&mut state, Failure::AuthorityUnavailable, second, None);
-        }
-        assert!(matches!(state.advise(at(7), 0, None), Advice::Rest(until, _) if until == at(8)));
-        assert!(matches!(state.advise(at(8), 0, Some(8)), Advice::Rest(until, _) if until == at(37)));
-        assert!(matches!(state.advise(at(8), 0, None), Advice::Start(_, None)));
-        assert_eq!(state.trouble().map(|why| why.failure), Some(Failure::AuthorityUnavailable));
-    }
-
-    #[test]
-    fn a_refusal_is_told_to_all_who_waited_and_remembered_from_the_second_on() {
-        let mut state = State::default();
-        fail(&mut state, Failure::AuthorityRefused, 0, None);
-        assert!(matches!(state.advise(at(0), 0, Some(1)), Advice::Refuse(_)));
-        assert!(matches!(state.advise(at(0), 0, None), Advice::Start(_, None)), "a new login asks again");
-        fail(&mut state, Failure::AuthorityRefused, 1, None);
-        assert!(matches!(state.advise(at(5), 0, None), Advice::Refuse(_)));
-        assert!(matches!(state.advise(at(6), 0, None), Advice::Start(_, None)));
-    }
-
-    #[test]
-    fn a_temporary_failure_is_never_told_as_a_refusal() {
-        let mut state = State::default();
-        fail(&mut state, Failure::AuthorityRefused, 0, None);
-        fail(&mut state, Failure::AuthorityUnavailable, 1, None);
-        assert!(matches!(state.advise(at(2), 0, Some(1)), Advice::Start(_, None)));
-    }
-
-    #[test]
-    fn a_rejected_token_is_replaced_once_in_a_while_for_each_user() {
-        let mut state = State::default();
-        issue(&mut state, "first", 0);
-        assert!(state.may_replace(1, "ann", at(10)));
-        assert!(matches!(state.advise(at(10), 1, None), Advice::Start(_, None)));
-        state.issued(Issued { token: Secret::new("second"), lifetime: HOUR }, at(10), 0.5);
-        assert!(state.may_replace(1, "ann", at(11)), "there is a newer one already");
-        assert_eq!(used(state.advise(at(11), 1, None)), 2);
-        assert!(!state.may_replace(2, "ann", at(200)), "her mailbox may be what is wrong");
-        assert!(!state.may_replace(2, "bob", at(19)), "all users together not that often either");
-        assert!(state.may_replace(2, "bob", at(20)));
-        issue(&mut state, "third", 21);
-        assert!(state.may_replace(3, "ann", at(310)));
-    }
-
-    #[test]
-    fn a_rejected_token_is_asked_for_again_when_the_first_renewal_failed() {
-        let mut state = State::default();
-        issue(&mut state, "first", 0);
-        assert!(state.may_replace(1, "ann", at(10)));
-        fail(&mut state, Failure::AuthorityUnavailable, 10, None);
-        assert_eq!(used(state.advise(at(10), 0, None)), 1, "others use it while there is no other");
-        assert!(matches!(state.advise(at(12), 0, None), Advice::Start(_, Some(_))), "and have it replaced");
-        fail(&mut state, Failure::AuthorityUnavailable, 12, None);
-        assert!(state.may_replace(1, "ann", at(13)), "nothing has been replaced yet");
-    }
-
-    #[test]
-    fn renewal_is_due_ahead_of_half_life_for_tokens_in_use() {
-        let mut state = State::default();
-        assert_eq!(state.renew_if_due(at(0)), None);
-        issue(&mut state, "t", 0);
-        assert_eq!(state.renew_if_due(at(1)), None, "nobody has used it");
-        used(state.advise(at(1), 0, None));
-        assert_eq!(state.renew_if_due(at(2)), Some(Renewal::Due(at(1620))));
-        assert_eq!(state.renew_if_due(at(1620)), Some(Renewal::Started(2)));
-        assert_eq!(state.renew_if_due(at(1620)), None, "it is being renewed");
-        fail(&mut state, Failure::AuthorityUnavailable, 2000, Some(100));
-        assert_eq!(state.renew_if_due(at(2000)), Some(Renewal::Due(at(2100))));
-    }
-
-    #[test]
-    fn a_token_that_nobody_has_used_for_a_day_is_not_renewed() {
-        let mut state = State::default();
-        state.start();
-        state.issued(Issued { token: Secret::new("t"), lifetime: 48 * HOUR }, at(0), 0.5);
-        used(state.advise(at(1), 0, None));
-        assert!(state.renew_if_due(at(86_000)).is_some());
-        assert_eq!(state.renew_if_due(at(86_401)), None);
-    }
-}
+mod tests;
