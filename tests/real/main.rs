@@ -9,11 +9,17 @@ mod authority;
 #[allow(dead_code, reason = "other tests need more of it")]
 #[path = "../harness/bridge.rs"]
 mod bridge;
+mod browser;
+mod certificates;
 mod clients;
 mod lab;
 mod message;
 mod servers;
+mod walk;
 
+mod browsing;
+mod delegated;
+mod devices;
 mod imap;
 mod smtp;
 mod tokens;

@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
-
 use crate::authority::Authority;
+use crate::certificates::make_certificates;
 use crate::clients::{Outcome, command, eventually, file, find, here, run};
 use crate::message::as_sent;
 
@@ -88,6 +87,7 @@ impl Servers {
         for (template, target) in [
             ("dovecot.conf", "dovecot.conf"),
             ("dovecot-oauth2.conf", "dovecot-oauth2.conf"),
+            ("dovecot-oauth2-user.conf", "dovecot-oauth2-user.conf"),
             ("postfix-main.cf", "postfix/etc/main.cf"),
             ("postfix-master.cf", "postfix/etc/master.cf"),
         ] {
@@ -134,11 +134,37 @@ impl Servers {
 
     /// curl, logged in to the upstream as itself, with a token of an application that no bridge uses.
     fn curl(&self, mailbox: &str) -> Command {
+        self.curl_with(mailbox, &self.authority.token("inspector"))
+    }
+
+    /// curl, about to log in to `mailbox` with a token; a URL is missing.
+    fn curl_with(&self, mailbox: &str, token: &str) -> Command {
         let mut curl = command("curl");
         curl.args(["-sS", "--cacert"]).arg(self.dir.join("ca.pem"));
-        curl.args(["--user", mailbox, "--oauth2-bearer", &self.authority.token("inspector")]);
+        curl.args(["--user", mailbox, "--oauth2-bearer", token]);
         curl
     }
+
+    /// Whether a token opens a mailbox of Dovecot's, past any bridge.
+    #[track_caller]
+    pub fn reads(&self, mailbox: &str, token: &str) -> bool {
+        logged_in(&run(self.curl_with(mailbox, token).arg(self.imaps_url())))
+    }
+
+    /// Whether Postfix lets `mailbox` send with a token, past any bridge.
+    #[track_caller]
+    pub fn sends(&self, mailbox: &str, token: &str) -> bool {
+        let url = format!("smtps://localhost:{}/client.example.test", self.smtps_port);
+        logged_in(&run(self.curl_with(mailbox, token).arg(url).args(["-X", "NOOP"])))
+    }
+}
+
+/// Other trouble than a refused login is a failure of the test.
+#[track_caller]
+fn logged_in(curl: &Outcome) -> bool {
+    // 67: login denied.
+    assert!([0, 67].contains(&curl.code), "{curl}");
+    curl.code == 0
 }
 
 /// Starts and stops servers, and ends them all when this process ends: see the script `guardian`.
@@ -220,7 +246,7 @@ fn look_for_programs() {
     let postfix = "/usr/lib/postfix/sbin/master";
     let needed =
         ["node", "dovecot", "postfix", postfix, "curl", "mbsync", "fetchmail", "msmtp", "swaks", "python3"];
-    for program in needed.iter().chain(&["setpriv", "timeout"]) {
+    for program in needed.iter().chain(&["setpriv", "timeout", "chromium", "chromedriver"]) {
         assert!(find(program), "{program} is not installed: tests/install installs what these tests need");
     }
     let module = packages().join("node_modules/oidc-provider");
@@ -230,20 +256,4 @@ fn look_for_programs() {
 /// Where `tests/install` puts what comes from npm.
 pub fn packages() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.deps/npm"))
-}
-
-/// A certificate authority (`ca.pem`), and a certificate of it for every server here (`server.pem`, `server.key`).
-fn make_certificates(dir: &Path) {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.distinguished_name.push(DnType::CommonName, "Authority of the tests");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
-    params.distinguished_name.push(DnType::CommonName, "localhost");
-    let certificate = params.signed_by(&key, &ca).unwrap();
-    fs::write(dir.join("ca.pem"), ca.pem()).unwrap();
-    fs::write(dir.join("server.pem"), certificate.pem()).unwrap();
-    fs::write(dir.join("server.key"), key.serialize_pem()).unwrap();
 }

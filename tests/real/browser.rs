@@ -1,0 +1,186 @@
+//! A browser that a test uses as a person would: Chromium without a window, driven by the `WebDriver` protocol.
+//!
+//! See <https://www.w3.org/TR/webdriver2/>. The few commands needed here are plain HTTP and JSON, which curl speaks.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::clients::{command, eventually, run_with};
+use crate::servers::{free_ports, guardian, servers, wait_for_ports};
+
+/// How `WebDriver` names an element in JSON.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// A browser of one test, without cookies or history; ended with it. It trusts the servers' certificate and reaches nothing but this machine.
+pub struct Browser {
+    name: String,
+    /// The address of its session at the driver.
+    session: String,
+}
+
+/// What a person sees.
+#[derive(Debug)]
+pub struct Page {
+    pub url: String,
+    pub title: String,
+    /// The text that is visible.
+    pub text: String,
+}
+
+impl Browser {
+    /// `name` is of this test alone.
+    pub fn start(name: &str) -> Self {
+        let dir = &servers().dir;
+        let [port] = free_ports();
+        let name = format!("browser-{name}");
+        let profile = dir.join(&name);
+        fs::create_dir_all(&profile).unwrap();
+        // What it leaves behind, the guardian removes with the rest.
+        let [home, temporary] = [format!("HOME={}", profile.display()), format!("TMPDIR={}", dir.display())];
+        guardian(dir).start(&name, &["env", &home, &temporary, "chromedriver", &format!("--port={port}")]);
+        wait_for_ports(dir, &name, &[port]);
+        let driver = format!("http://127.0.0.1:{port}/session");
+        let answer =
+            send("POST", &driver, &capabilities(dir, &profile)).unwrap_or_else(|error| panic!("{error}"));
+        let session = format!("{driver}/{}", answer["sessionId"].as_str().unwrap());
+        Self { name, session }
+    }
+
+    /// Goes to an address, and returns when its page is there, redirects and all.
+    #[track_caller]
+    pub fn open(&self, url: &str) {
+        self.ask("POST", "url", &json!({ "url": url }));
+    }
+
+    /// Clears the field of a name and types into it.
+    #[track_caller]
+    pub fn type_into(&self, field: &str, text: &str) {
+        let element = self.find(&format!("//input[@name='{field}']"));
+        self.ask("POST", &format!("{element}/clear"), &json!({}));
+        self.ask("POST", &format!("{element}/value"), &json!({ "text": text }));
+    }
+
+    /// Presses the button or follows the link that says `label`, and returns when the next page is there.
+    #[track_caller]
+    pub fn press(&self, label: &str) {
+        let says = format!("normalize-space()='{label}'");
+        let element = self
+            .find(&format!("//button[{says}] | //a[{says}] | //input[@type='submit' and @value='{label}']"));
+        self.ask("POST", &format!("{element}/click"), &json!({}));
+    }
+
+    /// Fills in the authority's login form as `user` and accepts what the application asks for. The login form is there, or comes.
+    #[track_caller]
+    pub fn sign_in(&self, user: &str) {
+        self.type_into("login", user);
+        self.press("Next");
+        self.press("Accept");
+    }
+
+    /// Types a device's code into the authority's page for that, signs `user` in and accepts.
+    #[track_caller]
+    pub fn approve_device(&self, verification_uri: &str, user_code: &str, user: &str) {
+        self.open(verification_uri);
+        self.type_into("user_code", user_code);
+        self.press("Next");
+        self.press("Continue");
+        self.sign_in(user);
+    }
+
+    /// The page whose address begins so, once it is there and has a text.
+    #[track_caller]
+    pub fn page_at(&self, prefix: &str) -> Page {
+        eventually(
+            || format!("the browser to be at {prefix}; it shows {:?}", self.page()),
+            || {
+                let page = self.page();
+                (page.url.starts_with(prefix) && !page.text.is_empty()).then_some(page)
+            },
+        )
+    }
+
+    /// What it shows now.
+    #[track_caller]
+    pub fn page(&self) -> Page {
+        let word = |path| self.ask("GET", path, &Value::Null).as_str().unwrap_or_default().to_owned();
+        let script = json!({ "script": "return document.body ? document.body.innerText : ''", "args": [] });
+        let text = self.ask("POST", "execute/sync", &script).as_str().unwrap_or_default().to_owned();
+        Page { url: word("url"), title: word("title"), text }
+    }
+
+    /// A picture of what it shows now, in Cargo's folder for what tests write. A test that fails makes one by itself.
+    pub fn screenshot(&self) -> Result<PathBuf, String> {
+        let picture = send("GET", &format!("{}/screenshot", self.session), &Value::Null)?;
+        let picture =
+            STANDARD.decode(picture.as_str().unwrap_or_default()).map_err(|error| error.to_string())?;
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.png", self.name));
+        fs::write(&path, picture).map_err(|error| error.to_string())?;
+        Ok(path)
+    }
+
+    /// The element at an `XPath`, once it is there.
+    #[track_caller]
+    fn find(&self, xpath: &str) -> String {
+        let wanted = json!({ "using": "xpath", "value": xpath });
+        let found = eventually(
+            || format!("{xpath} to appear; the browser shows {:?}", self.page()),
+            || send("POST", &format!("{}/element", self.session), &wanted).ok(),
+        );
+        format!("element/{}", found[ELEMENT].as_str().unwrap())
+    }
+
+    #[track_caller]
+    fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
+        send(method, &format!("{}/{path}", self.session), body)
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            match self.screenshot() {
+                Ok(path) => eprintln!("what the browser showed: {}", path.display()),
+                Err(error) => eprintln!("the browser gave no picture: {error}"),
+            }
+        }
+        let _ = send("DELETE", &self.session, &Value::Null);
+        guardian(&servers().dir).stop(&self.name);
+    }
+}
+
+fn capabilities(dir: &Path, profile: &Path) -> Value {
+    let spki = fs::read_to_string(dir.join("server.spki")).unwrap();
+    let arguments = [
+        "--headless=new".to_owned(),
+        // It runs as root, in containers too, whose /dev/shm is small.
+        "--no-sandbox".to_owned(),
+        "--disable-dev-shm-usage".to_owned(),
+        "--disable-gpu".to_owned(),
+        format!("--user-data-dir={}/profile", profile.display()),
+        format!("--ignore-certificate-errors-spki-list={spki}"),
+        "--no-proxy-server".to_owned(),
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1".to_owned(),
+        "--disable-background-networking".to_owned(),
+        "--disable-component-update".to_owned(),
+        "--no-first-run".to_owned(),
+    ];
+    json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": { "args": arguments } } } })
+}
+
+/// A command to the driver: the value that it answers, or what it says went wrong.
+fn send(method: &str, url: &str, body: &Value) -> Result<Value, String> {
+    let mut curl = command("curl");
+    curl.args(["-sS", "-X", method, url]);
+    if !body.is_null() {
+        curl.args(["-H", "content-type: application/json", "--data-binary", "@-"]);
+    }
+    let outcome = run_with(&mut curl, body.to_string().as_bytes());
+    let answer: Value = serde_json::from_slice(&outcome.stdout).map_err(|_| outcome.to_string())?;
+    let value = answer["value"].clone();
+    value["error"].as_str().map_or(Ok(value.clone()), |error| Err(format!("{error}: {}", value["message"])))
+}

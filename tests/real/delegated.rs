@@ -1,0 +1,259 @@
+//! The authority as it stands behind users who sign in: these tests need no bridge, and show that what other tests build on is true.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::authority::{Authority, Count};
+use crate::browsing::answer_with_a_page;
+use crate::clients::{command, run_with};
+use crate::servers::{TENANT, servers};
+use crate::walk::{VERIFIER, query};
+
+const REDIRECTS: [&str; 5] = [
+    "http://localhost",
+    "http://localhost:1/",
+    "http://localhost:49152",
+    "http://127.0.0.1:8080/",
+    "http://localhost:3017/",
+];
+
+#[test]
+fn a_user_signs_in_and_the_code_gets_tokens_that_are_laid_out_as_entras() {
+    let authority = &servers().authority;
+    for client in ["public-code", "conf-code"] {
+        for redirect_uri in REDIRECTS {
+            let request = authority.authorization_request(client, redirect_uri);
+            let landed = authority.sign_in(&request, "Ann@example.test");
+            assert!(landed.starts_with(redirect_uri), "{landed}");
+            assert_eq!(query(&landed, "state").as_deref(), Some("state of the test"));
+            let reply = authority.redeem(client, redirect_uri, &query(&landed, "code").unwrap());
+            assert!(reply["refresh_token"].is_string(), "{reply}");
+            let access = claims(&reply["access_token"]);
+            assert_eq!(access["aud"], "https://outlook.office365.com");
+            assert_eq!(access["upn"], "Ann@example.test");
+            assert_eq!(access["scp"], "IMAP.AccessAsUser.All SMTP.Send");
+            assert_eq!(access["appid"], client);
+            assert!(access["idtyp"].is_null(), "{access}");
+            let id = claims(&reply["id_token"]);
+            assert_eq!(id["aud"], client);
+            assert_eq!(id["preferred_username"], "Ann@example.test");
+            assert_eq!(id["tid"], TENANT);
+            assert_eq!(id["oid"], access["oid"]);
+        }
+        let count = Count { requests: 5, tokens: 5 };
+        assert_eq!(authority.count(client), count);
+        assert_eq!(authority.count_of(client, "authorization_code"), count);
+        assert_eq!(authority.count_of(client, "refresh_token"), Count { requests: 0, tokens: 0 });
+    }
+}
+
+#[test]
+fn a_code_is_refused_with_another_verifier_or_without_the_secret_or_twice() {
+    let authority = &servers().authority;
+    let redirect_uri = "http://localhost:1/";
+    let code = |client| {
+        let landed =
+            authority.sign_in(&authority.authorization_request(client, redirect_uri), "bob@example.test");
+        query(&landed, "code").unwrap()
+    };
+    let ask = |client, code: &str, more: &[(&str, &str)]| {
+        let known = [
+            ("grant_type", "authorization_code"),
+            ("client_id", client),
+            ("redirect_uri", redirect_uri),
+            ("code", code),
+        ];
+        authority.post(&authority.token_url(), &[&known[..], more].concat())
+    };
+    let verifier = ("code_verifier", "another-verifier-another-verifier-another-verifier");
+    assert_eq!(ask("public-careless", &code("public-careless"), &[verifier])["error"], "invalid_grant");
+    let verifier = ("code_verifier", VERIFIER);
+    assert_eq!(ask("conf-careless", &code("conf-careless"), &[verifier])["error"], "invalid_client");
+    let code = code("public-careless");
+    assert!(ask("public-careless", &code, &[verifier])["access_token"].is_string());
+    assert_eq!(ask("public-careless", &code, &[verifier])["error"], "invalid_grant");
+}
+
+#[test]
+fn a_user_who_does_not_accept_is_sent_back_with_an_error() {
+    let authority = &servers().authority;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let redirect_uri = format!("http://localhost:{}/", listener.local_addr().unwrap().port());
+    let request = authority.authorization_request("public-declined", &redirect_uri);
+    let landed = authority.decline(&request, "carl@example.test");
+    assert_eq!(query(&landed, "error").as_deref(), Some("access_denied"));
+    assert_eq!(query(&landed, "state").as_deref(), Some("state of the test"));
+    std::thread::scope(|scope| {
+        let application = scope.spawn(|| answer_with_a_page(&listener));
+        let (status, page) = authority.get(&landed);
+        assert!(status == 200 && page.contains("Thanks"), "{status} {page}");
+        assert!(application.join().unwrap().contains("error=access_denied"));
+    });
+}
+
+#[test]
+fn a_refresh_token_that_was_replaced_ends_the_grant_when_it_comes_again() {
+    let authority = &servers().authority;
+    for client in ["public-rotation", "conf-rotation"] {
+        let first = authority.user_tokens(client, "dora@example.test");
+        let second = authority.refresh(client, text(&first, "refresh_token"));
+        assert_ne!(first["refresh_token"], second["refresh_token"]);
+        assert_eq!(claims(&second["access_token"])["upn"], "dora@example.test");
+        assert_eq!(authority.refresh(client, text(&first, "refresh_token"))["error"], "invalid_grant");
+        assert_eq!(authority.refresh(client, text(&second, "refresh_token"))["error"], "invalid_grant");
+        assert_eq!(authority.count_of(client, "refresh_token"), Count { requests: 3, tokens: 1 });
+    }
+}
+
+#[test]
+fn a_refresh_token_stays_good_where_old_ones_are_kept_until_the_user_is_revoked() {
+    let authority = &servers().authority;
+    let client = "public-kept";
+    authority.keep_old_tokens(client, true);
+    let tokens = authority.user_tokens(client, "emil@example.test");
+    let other = authority.user_tokens(client, "other-than-emil@example.test");
+    for _ in 0..3 {
+        assert!(authority.refresh(client, text(&tokens, "refresh_token"))["access_token"].is_string());
+    }
+    assert_eq!(authority.revoke("emil@example.test"), 1);
+    assert_eq!(authority.refresh(client, text(&tokens, "refresh_token"))["error"], "invalid_grant");
+    assert!(authority.refresh(client, text(&other, "refresh_token"))["access_token"].is_string());
+}
+
+#[test]
+fn what_was_issued_outlives_an_authority_that_is_killed() {
+    let authority = Authority::start("authority-killed", &servers().dir);
+    let client = "conf-killed";
+    let tokens = authority.user_tokens(client, "frida@example.test");
+    authority.tokens(client, 77, 0);
+    authority.stop();
+    authority.restart();
+    let renewed = authority.refresh(client, text(&tokens, "refresh_token"));
+    assert_eq!(renewed["expires_in"], 77, "{renewed}");
+    assert_eq!(authority.count(client), Count { requests: 1, tokens: 1 });
+    authority.stop();
+    authority.restart();
+    assert_eq!(
+        authority.refresh(client, text(&tokens, "refresh_token"))["error"],
+        "invalid_grant",
+        "was used"
+    );
+    authority.stop();
+}
+
+#[test]
+fn a_lost_answer_leaves_a_refresh_token_that_is_used_up() {
+    let authority = &servers().authority;
+    let client = "public-lost-answer";
+    let tokens = authority.user_tokens(client, "gina@example.test");
+    authority.fault(client, "lose", 1);
+    let form = format!(
+        "grant_type=refresh_token&client_id={client}&refresh_token={}",
+        text(&tokens, "refresh_token")
+    );
+    let mut curl = command("curl");
+    curl.args(["-sS", "--cacert"]).arg(authority.ca()).args(["--data", "@-"]);
+    let lost = run_with(curl.arg(authority.token_url().replace("{tenant}", TENANT)), form.as_bytes());
+    assert_ne!(lost.code, 0, "{lost}");
+    assert_eq!(authority.refresh(client, text(&tokens, "refresh_token"))["error"], "invalid_grant");
+}
+
+#[test]
+fn an_application_proves_itself_with_its_certificate() {
+    let authority = &servers().authority;
+    let client = "jwt-certificate";
+    for algorithm in [Algorithm::RS256, Algorithm::PS256] {
+        let key = (authority.certificate(), authority.certificate_key());
+        let reply = with_assertion(authority, client, &assertion(authority, client, &key, algorithm));
+        assert_eq!(claims(&reply["access_token"])["idtyp"], "app", "{reply}");
+    }
+    let key = authority.new_certificate(client);
+    let reply = with_assertion(authority, client, &assertion(authority, client, &key, Algorithm::PS256));
+    assert!(reply["access_token"].is_string(), "{reply}");
+    let old = (authority.certificate(), authority.certificate_key());
+    let assertion = assertion(authority, client, &old, Algorithm::PS256);
+    assert_eq!(with_assertion(authority, client, &assertion)["error"], "invalid_client");
+    assert_eq!(authority.count_of(client, "client_credentials"), Count { requests: 4, tokens: 3 });
+}
+
+#[test]
+fn a_users_token_opens_that_users_mailbox_and_no_other() {
+    let servers = servers();
+    let reply = servers.authority.user_tokens("public-mailbox", "Jane@example.test");
+    let token = text(&reply, "access_token");
+    assert!(servers.reads("jane@example.test", token));
+    assert!(servers.sends("jane@example.test", token));
+    assert!(!servers.reads("john@example.test", token));
+    assert!(!servers.sends("john@example.test", token));
+    let token = servers.authority.token("of-any-mailbox");
+    assert!(servers.reads("john@example.test", &token));
+    assert!(servers.sends("john@example.test", &token));
+}
+
+#[test]
+fn requests_fail_as_a_test_wants_them_to() {
+    let authority = &servers().authority;
+    let client = "conf-faults";
+    let tokens = authority.user_tokens(client, "kim@example.test");
+    authority.fault(client, "invalid_grant", 1);
+    let refused = authority.refresh(client, text(&tokens, "refresh_token"));
+    assert_eq!(refused["error"], "invalid_grant");
+    assert_eq!(refused["error_codes"], json!([700_082]));
+    assert!(authority.refresh(client, text(&tokens, "refresh_token"))["access_token"].is_string());
+}
+
+/// An assertion as Entra wants it (RFC 7523 §3), made of a certificate and its key.
+#[expect(clippy::disallowed_methods, reason = "the authority compares it with its own clock")]
+fn assertion(
+    authority: &Authority,
+    client: &str,
+    (certificate, key): &(PathBuf, PathBuf),
+    algorithm: Algorithm,
+) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let pem = fs::read(certificate).unwrap();
+    let der = rustls::pki_types::pem::PemObject::from_pem_slice(&pem);
+    let der: rustls::pki_types::CertificateDer<'_> = der.unwrap();
+    let mut header = Header::new(algorithm);
+    header.x5t_s256 = Some(URL_SAFE_NO_PAD.encode(Sha256::digest(&der)));
+    let claims = json!({
+        "iss": client, "sub": client, "aud": authority.token_url().replace("{tenant}", TENANT),
+        "jti": now.as_nanos().to_string(), "nbf": now.as_secs(), "exp": now.as_secs() + 300,
+    });
+    encode(&header, &claims, &EncodingKey::from_rsa_pem(&fs::read(key).unwrap()).unwrap()).unwrap()
+}
+
+#[track_caller]
+fn with_assertion(authority: &Authority, client: &str, assertion: &str) -> Value {
+    authority.post(
+        &authority.token_url(),
+        &[
+            ("grant_type", "client_credentials"),
+            ("client_id", client),
+            ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+            ("client_assertion", assertion),
+            ("scope", "https://outlook.office365.com/.default"),
+        ],
+    )
+}
+
+/// A word of an answer.
+#[track_caller]
+pub fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+    value[name].as_str().unwrap_or_else(|| panic!("no {name}: {value}"))
+}
+
+/// What a token says. Who signed it is Dovecot's to look at.
+#[track_caller]
+pub fn claims(token: &Value) -> Value {
+    let token = token.as_str().unwrap_or_else(|| panic!("no token but {token}"));
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap()).unwrap()
+}
