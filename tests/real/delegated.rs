@@ -1,21 +1,16 @@
 //! The authority as it stands behind users who sign in: these tests need no bridge, and show that what other tests build on is true.
 
-use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
 use crate::authority::{Authority, Count};
 use crate::browsing::answer_with_a_page;
 use crate::clients::{command, run_with};
 use crate::servers::{TENANT, servers};
-use crate::walk::{VERIFIER, query};
+use crate::walk::{USER_SCOPES, VERIFIER, query};
 
 const REDIRECTS: [&str; 5] = [
     "http://localhost",
@@ -167,21 +162,28 @@ fn a_lost_answer_leaves_a_refresh_token_that_is_used_up() {
 }
 
 #[test]
-fn an_application_proves_itself_with_its_certificate() {
+fn a_request_is_taken_as_entra_takes_it() {
     let authority = &servers().authority;
-    let client = "jwt-certificate";
-    for algorithm in [Algorithm::RS256, Algorithm::PS256] {
-        let key = (authority.certificate(), authority.certificate_key());
-        let reply = with_assertion(authority, client, &assertion(authority, client, &key, algorithm));
-        assert_eq!(claims(&reply["access_token"])["idtyp"], "app", "{reply}");
+    let (client, redirect_uri) = ("public-as-entra", "http://localhost:1/");
+    let request = authority.authorization_request(client, redirect_uri).replace(TENANT, "organizations");
+    for more in
+        ["&prompt=select_account&login_hint=somebody@example.test&domain_hint=organizations", "&prompt=login"]
+    {
+        let landed = authority.sign_in(&format!("{request}{more}"), "liam@example.test");
+        let reply = authority.redeem(client, redirect_uri, &query(&landed, "code").unwrap());
+        assert_eq!(claims(&reply["access_token"])["upn"], "liam@example.test", "{reply}");
+        let form = [
+            ("grant_type", "refresh_token"),
+            ("client_id", client),
+            ("refresh_token", text(&reply, "refresh_token")),
+            ("scope", USER_SCOPES),
+        ];
+        let renewed = authority.post(&authority.token_url(), &form);
+        assert_eq!(claims(&renewed["access_token"])["scp"], "IMAP.AccessAsUser.All SMTP.Send", "{renewed}");
     }
-    let key = authority.new_certificate(client);
-    let reply = with_assertion(authority, client, &assertion(authority, client, &key, Algorithm::PS256));
-    assert!(reply["access_token"].is_string(), "{reply}");
-    let old = (authority.certificate(), authority.certificate_key());
-    let assertion = assertion(authority, client, &old, Algorithm::PS256);
-    assert_eq!(with_assertion(authority, client, &assertion)["error"], "invalid_client");
-    assert_eq!(authority.count_of(client, "client_credentials"), Count { requests: 4, tokens: 3 });
+    let landed = authority.sign_in(&request.replace("offline_access+", ""), "liam@example.test");
+    let reply = authority.redeem(client, redirect_uri, &query(&landed, "code").unwrap());
+    assert!(reply["access_token"].is_string() && reply["refresh_token"].is_null(), "{reply}");
 }
 
 #[test]
@@ -208,41 +210,6 @@ fn requests_fail_as_a_test_wants_them_to() {
     assert_eq!(refused["error"], "invalid_grant");
     assert_eq!(refused["error_codes"], json!([700_082]));
     assert!(authority.refresh(client, text(&tokens, "refresh_token"))["access_token"].is_string());
-}
-
-/// An assertion as Entra wants it (RFC 7523 §3), made of a certificate and its key.
-#[expect(clippy::disallowed_methods, reason = "the authority compares it with its own clock")]
-fn assertion(
-    authority: &Authority,
-    client: &str,
-    (certificate, key): &(PathBuf, PathBuf),
-    algorithm: Algorithm,
-) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let pem = fs::read(certificate).unwrap();
-    let der = rustls::pki_types::pem::PemObject::from_pem_slice(&pem);
-    let der: rustls::pki_types::CertificateDer<'_> = der.unwrap();
-    let mut header = Header::new(algorithm);
-    header.x5t_s256 = Some(URL_SAFE_NO_PAD.encode(Sha256::digest(&der)));
-    let claims = json!({
-        "iss": client, "sub": client, "aud": authority.token_url().replace("{tenant}", TENANT),
-        "jti": now.as_nanos().to_string(), "nbf": now.as_secs(), "exp": now.as_secs() + 300,
-    });
-    encode(&header, &claims, &EncodingKey::from_rsa_pem(&fs::read(key).unwrap()).unwrap()).unwrap()
-}
-
-#[track_caller]
-fn with_assertion(authority: &Authority, client: &str, assertion: &str) -> Value {
-    authority.post(
-        &authority.token_url(),
-        &[
-            ("grant_type", "client_credentials"),
-            ("client_id", client),
-            ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
-            ("client_assertion", assertion),
-            ("scope", "https://outlook.office365.com/.default"),
-        ],
-    )
 }
 
 /// A word of an answer.

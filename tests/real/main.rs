@@ -17,6 +17,7 @@ mod message;
 mod servers;
 mod walk;
 
+mod assertions;
 mod browsing;
 mod delegated;
 mod devices;
