@@ -125,8 +125,9 @@ impl Authority {
         Count::from(self.control(format_args!("count?client={client}&grant={grant}")))
     }
 
-    /// Makes the next `times` requests of an application, to the token or the device code endpoint, fail: `503`, `429`, `garbage`,
-    /// `reset`; wait: `hold`; be carried out but not answered: `lose`; or be refused with an OAuth error: `invalid_grant`, ...
+    /// Makes the next `times` requests of an application, to the token or the device code endpoint, fail: `503`, `429`,
+    /// `garbage`, `reset`; wait: `hold`; be carried out but not answered: `lose`; or be refused with an OAuth error, whose
+    /// word `kind` is then: `invalid_grant`, ...
     pub fn fault(&self, client: &str, kind: &str, times: u32) {
         self.control(format_args!("fault?client={client}&kind={kind}&times={times}"));
     }

@@ -15,7 +15,8 @@ use crate::servers::{free_ports, guardian, servers, wait_for_ports};
 /// How `WebDriver` names an element in JSON.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
-/// A browser of one test, without cookies or history; ended with it. It trusts the servers' certificate and reaches nothing but this machine.
+/// A browser of one test, without cookies or history; ended with it. It trusts the servers' certificate, and reaches nothing
+/// but this machine.
 pub struct Browser {
     name: String,
     /// The address of its session at the driver.
@@ -73,7 +74,7 @@ impl Browser {
         self.ask("POST", &format!("{element}/click"), &json!({}));
     }
 
-    /// Fills in the authority's login form as `user` and accepts what the application asks for. The login form is there, or comes.
+    /// Fills in the authority's login form, which is there or comes, as `user`, and accepts what the application asks for.
     #[track_caller]
     pub fn sign_in(&self, user: &str) {
         self.type_into("login", user);

@@ -1,6 +1,7 @@
 //! The authority as it stands behind users who sign in: these tests need no bridge, and show that what other tests build on is true.
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::authority::{Authority, Count};
 use crate::browsing::answer_with_a_page;
-use crate::clients::{command, run_with};
+use crate::clients::{command, eventually, run};
 use crate::servers::{TENANT, servers};
 use crate::walk::{USER_SCOPES, VERIFIER, query};
 
@@ -150,15 +151,27 @@ fn a_lost_answer_leaves_a_refresh_token_that_is_used_up() {
     let client = "public-lost-answer";
     let tokens = authority.user_tokens(client, "gina@example.test");
     authority.fault(client, "lose", 1);
-    let form = format!(
-        "grant_type=refresh_token&client_id={client}&refresh_token={}",
-        text(&tokens, "refresh_token")
-    );
-    let mut curl = command("curl");
-    curl.args(["-sS", "--cacert"]).arg(authority.ca()).args(["--data", "@-"]);
-    let lost = run_with(curl.arg(authority.token_url().replace("{tenant}", TENANT)), form.as_bytes());
-    assert_ne!(lost.code, 0, "{lost}");
+    let lost = run(&mut refresh_by_curl(authority, client, &tokens));
+    assert_eq!(lost.code, 52, "curl: nothing was returned: {lost}");
     assert_eq!(authority.refresh(client, text(&tokens, "refresh_token"))["error"], "invalid_grant");
+}
+
+#[test]
+fn an_authority_killed_before_it_refreshed_leaves_a_refresh_token_that_is_good() {
+    let authority = Authority::start("authority-killed-early", &servers().dir);
+    let client = "public-killed-early";
+    let tokens = authority.user_tokens(client, "olga@example.test");
+    authority.fault(client, "hold", 1);
+    std::thread::scope(|scope| {
+        let cut = scope.spawn(|| run(&mut refresh_by_curl(&authority, client, &tokens)));
+        let held = || (authority.count_of(client, "refresh_token").requests == 1).then_some(());
+        eventually(|| "the request to be held".to_owned(), held);
+        authority.stop();
+        assert_ne!(cut.join().unwrap().code, 0);
+    });
+    authority.restart();
+    assert!(authority.refresh(client, text(&tokens, "refresh_token"))["access_token"].is_string());
+    authority.stop();
 }
 
 #[test]
@@ -210,6 +223,16 @@ fn requests_fail_as_a_test_wants_them_to() {
     assert_eq!(refused["error"], "invalid_grant");
     assert_eq!(refused["error_codes"], json!([700_082]));
     assert!(authority.refresh(client, text(&tokens, "refresh_token"))["access_token"].is_string());
+}
+
+/// A refresh whose failure is to be seen.
+fn refresh_by_curl(authority: &Authority, client: &str, tokens: &Value) -> Command {
+    let token = text(tokens, "refresh_token");
+    let form = format!("grant_type=refresh_token&client_id={client}&refresh_token={token}");
+    let mut curl = command("curl");
+    curl.args(["-sS", "--cacert"]).arg(authority.ca()).args(["--data", &form]);
+    curl.arg(authority.token_url().replace("{tenant}", TENANT));
+    curl
 }
 
 /// A word of an answer.
