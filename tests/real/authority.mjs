@@ -190,7 +190,8 @@ provider.use(async (context, next) => {
   if (oidc?.route === 'device_authorization' && body?.user_code) {
     delete body.verification_uri_complete;
     body.interval = settings(oidc.client.clientId).interval;
-    body.message = `To sign in, use a web browser to open the page ${body.verification_uri} and enter the code ${body.user_code} to authenticate.`;
+    const { verification_uri: page, user_code: code } = body;
+    body.message = `To sign in, use a web browser to open the page ${page} and enter the code ${code} to authenticate.`;
   }
   if (oidc?.route !== 'token') return;
   // Entra's word for a user who said no to a device.
@@ -204,14 +205,16 @@ provider.use(async (context, next) => {
 
 const sorry = (response, status, headers, body) => response.writeHead(status, headers).end(body);
 const html = (response, body, status = 200) => sorry(response, status, { 'content-type': 'text/html; charset=utf-8' }, body);
-const json = (response, status, body, headers = {}) => sorry(response, status, { 'content-type': 'application/json', ...headers }, JSON.stringify(body));
+const json = (response, status, body, headers = {}) =>
+  sorry(response, status, { 'content-type': 'application/json', ...headers }, JSON.stringify(body));
 
 /** The login form, then the consent page: what stands between a browser and the application's redirect. */
 async function interact(request, response) {
   const { prompt, params, session } = await provider.interactionDetails(request, response);
   const { login, answer } = request.body ?? {};
   if (answer === 'no') {
-    return provider.interactionFinished(request, response, { error: 'access_denied', error_description: 'AADSTS65004: User declined to consent to access the app.' });
+    const declined = { error: 'access_denied', error_description: 'AADSTS65004: User declined to consent to access the app.' };
+    return provider.interactionFinished(request, response, declined);
   }
   if (prompt.name === 'login') {
     if (!login) return html(response, pages.login(params.login_hint));
@@ -237,7 +240,7 @@ function asEntraTakesIt(address) {
 
 const descriptions = {
   invalid_grant: 'AADSTS700082: The refresh token has expired due to inactivity.',
-  invalid_client: "AADSTS7000222: The provided client secret keys for app are expired.",
+  invalid_client: 'AADSTS7000222: The provided client secret keys for app are expired.',
   interaction_required: 'AADSTS50076: Due to a configuration change made by your administrator, you must use multi-factor authentication.',
   temporarily_unavailable: 'AADSTS90033: A transient error has occurred. Please try again.',
 };
@@ -300,7 +303,7 @@ async function serve(request, response) {
 const answer = provider.callback();
 const credentials = { key: fs.readFileSync(`${folder}/server.key`), cert: fs.readFileSync(`${folder}/server.pem`) };
 https.createServer(credentials, (request, response) => {
-  serve(request, response).catch((error) => html(response, pages.error({ error: error.message, error_description: error.error_description }), 400));
+  serve(request, response).catch((error) => html(response, pages.error({ ...error, error: error.message }), 400));
 }).listen(Number(port), '127.0.0.1');
 
 /** Forgets what a user granted, and with it the codes and refresh tokens. Access tokens live on, as everywhere. */

@@ -18,7 +18,8 @@ export const login = (hint = '') => page('Sign in', `<form method="post">
 <button type="submit" name="answer" value="no" formnovalidate>Cancel</button>
 </form>`);
 
-export const consent = (user, application, scope = '') => page('Permissions requested', `<p>${safe(application)} would like to do this for ${safe(user)}:</p>
+export const consent = (user, application, scope = '') => page('Permissions requested', `
+<p>${safe(application)} would like to do this for ${safe(user)}:</p>
 <ul>${scope.split(' ').map((word) => `<li>${safe(word)}</li>`).join('')}</ul>
 <form method="post">
 <button type="submit" name="answer" value="yes">Accept</button>
@@ -26,7 +27,7 @@ export const consent = (user, application, scope = '') => page('Permissions requ
 </form>`);
 
 /** `form` is oidc-provider's own, without buttons. */
-export const code = (form, trouble) => page('Enter code', `${trouble ? `<p>${safe(trouble)}</p>` : ''}
+export const code = (form, trouble = '') => page('Enter code', `<p>${safe(trouble)}</p>
 ${form}
 <button type="submit" form="op.deviceInputForm">Next</button>`);
 
@@ -38,4 +39,5 @@ ${form}
 
 export const done = () => page('You have signed in', '<p>You may close this window.</p>');
 
-export const error = ({ error: word, error_description: description }) => page('Sorry', `<p>${safe(word)}: ${safe(description ?? '')}</p>`);
+export const error = ({ error: word, error_description: description = '' }) =>
+  page('Sorry', `<p>${safe(word)}: ${safe(description)}</p>`);
