@@ -208,3 +208,96 @@ fn a_token_that_nobody_has_used_for_a_day_is_not_renewed() {
     assert!(state.renew_if_due(at(86_000)).is_some());
     assert_eq!(state.renew_if_due(at(86_401)), None);
 }
+
+fn wanting(state: &mut State, seconds: u64, doubtful: bool) {
+    let refusal = Refusal::explained(Failure::ConsentNeeded, Explanation::new("sign in again", ""));
+    state.start();
+    state.unissued(Unissued { doubtful, ..Unissued::new(refusal) }, at(seconds), 0.5);
+}
+
+#[test]
+fn a_want_of_consent_is_told_at_once_and_asks_nobody() {
+    let mut state = State::new(Upkeep::Forever);
+    wanting(&mut state, 0, false);
+    assert!(
+        matches!(state.advise(at(1), 0, None), Advice::Refuse(why) if why.failure == Failure::ConsentNeeded)
+    );
+    assert!(matches!(state.advise(at(86_400), 0, Some(1)), Advice::Refuse(_)));
+    assert_eq!(state.renew_if_due(at(86_400)), None);
+}
+
+#[test]
+fn a_want_of_consent_that_nobody_understands_is_asked_about_again_in_an_hour() {
+    let mut state = State::new(Upkeep::Forever);
+    issue(&mut state, "t", 0);
+    wanting(&mut state, 4000, true);
+    assert!(matches!(state.advise(at(7599), 0, None), Advice::Refuse(_)));
+    assert_eq!(state.renew_if_due(at(7599)), Some(Renewal::Due(at(7600))));
+    assert!(matches!(state.advise(at(7600), 0, None), Advice::Start(_, None)));
+    state.issued(Issued { token: Secret::new("u"), lifetime: HOUR }, at(7600), 0.5);
+    assert_eq!(state.wants_consent(), None);
+}
+
+#[test]
+fn the_token_at_hand_serves_to_its_end_though_a_consent_is_wanting() {
+    let mut state = State::new(Upkeep::Forever);
+    issue(&mut state, "t", 0);
+    wanting(&mut state, 2000, false);
+    assert_eq!(used(state.advise(at(3000), 0, None)), 1);
+    assert!(matches!(state.advise(at(3600), 0, None), Advice::Refuse(_)));
+}
+
+#[test]
+fn trouble_that_passes_takes_no_consent_away_and_gives_none() {
+    let mut state = State::new(Upkeep::Forever);
+    issue(&mut state, "t", 0);
+    wanting(&mut state, 4000, true);
+    assert!(matches!(state.advise(at(7600), 0, None), Advice::Start(..)));
+    let refusal = Refusal::explained(Failure::AuthorityUnavailable, Explanation::new("trouble", ""));
+    state.unissued(Unissued::new(refusal), at(7600), 0.5);
+    assert!(state.wants_consent().is_some());
+}
+
+#[test]
+fn a_consent_ends_every_trouble_and_gives_a_newer_token() {
+    let mut state = State::new(Upkeep::Forever);
+    issue(&mut state, "old", 0);
+    wanting(&mut state, 10, false);
+    let generation = state.consented(Issued { token: Secret::new("new"), lifetime: HOUR }, at(20), 0.5);
+    assert_eq!((generation, used(state.advise(at(21), 0, None))), (2, 2));
+}
+
+#[test]
+fn a_refreshed_token_that_nobody_uses_is_renewed_every_week() {
+    let mut state = State::new(Upkeep::Forever);
+    issue(&mut state, "t", 0);
+    let week = 7 * 86_400;
+    assert_eq!(state.renew_if_due(at(2)), Some(Renewal::Due(at(week))));
+    assert!(matches!(state.renew_if_due(at(week)), Some(Renewal::Started(_))));
+    let mut state = State::new(Upkeep::Never);
+    issue(&mut state, "t", 0);
+    used(state.advise(at(1), 0, None));
+    assert_eq!(state.renew_if_due(at(3000)), None, "only a login brings the password");
+}
+
+#[test]
+fn what_a_restart_finds_overdue_is_spread() {
+    let overdue = |chance| {
+        let mut state = State::new(Upkeep::Forever);
+        let issued = Issued { token: Secret::new("t"), lifetime: HOUR };
+        state.restore(issued, at(0), at(5000), chance);
+        state.used_at(at(4000));
+        state.renew_if_due(at(5000))
+    };
+    assert!(matches!(overdue(0.0), Some(Renewal::Started(_))));
+    assert_eq!(overdue(0.5), Some(Renewal::Due(at(5015))));
+}
+
+#[test]
+fn a_token_that_is_kept_is_as_old_as_it_was() {
+    let mut state = State::new(Upkeep::Forever);
+    state.restore(Issued { token: Secret::new("t"), lifetime: HOUR }, at(0), at(1000), 0.5);
+    assert_eq!(used(state.advise(at(1001), 0, None)), 1);
+    assert!(matches!(state.advise(at(1801), 0, None), Advice::Start(_, Some(_))), "half of its life is over");
+    assert!(matches!(state.advise(at(3601), 0, None), Advice::Await(_, None)));
+}
