@@ -1,7 +1,15 @@
 //! The pretend ends are worth their name: real mail libraries get along with the pretend Exchange,
 //! and the pretend authority refuses what Entra refuses.
 
+#[path = "pretend/consent.rs"]
+mod consent;
+#[path = "pretend/device.rs"]
+mod device;
 mod harness;
+#[path = "pretend/lab.rs"]
+mod lab;
+#[path = "pretend/refresh.rs"]
+mod refresh;
 
 use harness::{
     authority::{APP, Authority, Invalid},

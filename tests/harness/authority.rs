@@ -1,30 +1,48 @@
-//! A pretend token authority, laid out like Entra: HTTPS, `/{tenant}/oauth2/v2.0/token`, client
-//! credentials, signed access tokens, error bodies with AADSTS codes, and faults on demand.
+//! A pretend token authority, laid out like Entra: HTTPS, `/{tenant}/oauth2/v2.0/…`, every grant that mail needs,
+//! signed access tokens, error bodies with AADSTS codes, and faults on demand; and Google's `/google/token`.
 
 mod answer;
+mod apps;
+mod assertion;
+mod authorize;
+mod delegated;
+mod device;
+mod google;
 mod https;
+mod password;
+mod people;
+mod refresh;
+mod refusal;
+mod request;
 mod token;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
 use axum::{
     Router,
-    extract::{ConnectInfo, Form, Path, State},
     response::{IntoResponse as _, Response},
-    routing::post,
+    routing::{get, post},
 };
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 
 use super::{certs::Certs, count::Count};
-use https::Hangup;
 
 pub use answer::{Answer, Gate};
-pub use token::{Claims, Invalid, Issuer};
+pub use apps::{Challenge, Registration, SecretState};
+pub use delegated::Shape;
+pub use device::DeviceCode;
+pub use google::ServiceAccount;
+pub use people::Person;
+pub use refresh::Rotation;
+pub use request::TokenRequest;
+pub use token::{Claims, Invalid, Issuer, tenant_id};
 
 /// An app registration that the authority knows from the start.
 pub const APP: (&str, &str, &str) =
@@ -38,17 +56,23 @@ pub struct Authority {
 
 struct Shared {
     issuer: Arc<Issuer>,
-    apps: Mutex<Vec<App>>,
+    addr: OnceLock<SocketAddr>,
+    apps: Mutex<Vec<Registration>>,
+    people: Mutex<people::People>,
+    service_accounts: Mutex<Vec<ServiceAccount>>,
+    authorizations: Mutex<authorize::Authorizations>,
+    devices: Mutex<device::Devices>,
+    refreshes: Mutex<refresh::Refreshes>,
+    assertions: Mutex<assertion::Seen>,
+    shape: Mutex<Shape>,
+    arrived: Mutex<request::Arrived>,
     answers: Mutex<Answers>,
     answer_came: Notify,
     requests: Count,
     answered: Count,
-}
-
-struct App {
-    tenant: String,
-    client_id: String,
-    secret: String,
+    authorized: Count,
+    devices_asked: Count,
+    secrets: Mutex<Vec<String>>,
 }
 
 /// What the next requests get.
@@ -70,18 +94,16 @@ impl Authority {
     }
 
     fn answering(certs: &Certs, otherwise: Option<Answer>) -> Self {
-        let shared = Arc::new(Shared {
-            issuer: Arc::new(Issuer::new()),
-            apps: Mutex::default(),
-            answers: Mutex::new(Answers { next: VecDeque::new(), otherwise }),
-            answer_came: Notify::new(),
-            requests: Count::of("token requests"),
-            answered: Count::of("answered token requests"),
-        });
+        let shared = Arc::new(Shared::new(otherwise));
         let router = Router::new()
-            .route("/{tenant}/oauth2/v2.0/token", post(token_endpoint))
+            .route("/{tenant}/oauth2/v2.0/authorize", get(authorize::endpoint))
+            .route("/{tenant}/oauth2/v2.0/devicecode", post(device::endpoint))
+            .route("/{tenant}/oauth2/v2.0/token", post(request::endpoint))
+            .route("/{tenant}/oauth2/token", post(request::older_endpoint))
+            .route("/google/token", post(google::endpoint))
             .with_state(Arc::clone(&shared));
         let https = https::Server::start(certs.acceptor(), router);
+        shared.addr.set(https.door.addr()).unwrap();
         let authority = Self { https, shared };
         authority.register(APP.0, APP.1, APP.2);
         authority
@@ -94,23 +116,21 @@ impl Authority {
 
     /// The token endpoint as a configuration has it.
     pub fn token_url(&self) -> String {
-        format!("https://localhost:{}/{{tenant}}/oauth2/v2.0/token", self.addr().port())
+        self.endpoint_url("token")
+    }
+
+    /// The token endpoint of the first version, which 21Vianet still has, as a configuration has it.
+    pub fn older_token_url(&self) -> String {
+        self.shared.url("/{tenant}/oauth2/token")
+    }
+
+    fn endpoint_url(&self, name: &str) -> String {
+        self.shared.url(&format!("/{{tenant}}/oauth2/v2.0/{name}"))
     }
 
     /// Whoever has to check tokens asks this.
     pub fn issuer(&self) -> Arc<Issuer> {
         Arc::clone(&self.shared.issuer)
-    }
-
-    /// Makes an app registration known, or changes its secret.
-    pub fn register(&self, tenant: &str, client_id: &str, secret: &str) {
-        let mut apps = self.shared.apps.lock().unwrap();
-        apps.retain(|app| app.client_id != client_id);
-        apps.push(App {
-            tenant: tenant.to_owned(),
-            client_id: client_id.to_owned(),
-            secret: secret.to_owned(),
-        });
     }
 
     /// Says what the next request gets for which nothing was said yet.
@@ -135,6 +155,18 @@ impl Authority {
         &self.shared.requests
     }
 
+    /// Every authorization request that was answered.
+    pub fn authorized(&self) -> &Count {
+        &self.shared.authorized
+    }
+
+    /// What no log may hold: codes, device codes, refresh tokens and tokens of both kinds.
+    pub fn confidential(&self) -> Vec<String> {
+        let mut texts = self.shared.secrets.lock().unwrap().clone();
+        texts.extend(self.shared.issuer.issued().into_iter().map(|(_, token)| token));
+        texts
+    }
+
     /// Every token request that was answered, if only by hanging up.
     pub fn answered(&self) -> &Count {
         &self.shared.answered
@@ -151,20 +183,40 @@ impl Authority {
     }
 }
 
-async fn token_endpoint(
-    State(shared): State<Arc<Shared>>,
-    ConnectInfo(hangup): ConnectInfo<Hangup>,
-    Path(tenant): Path<String>,
-    Form(form): Form<HashMap<String, String>>,
-) -> Response {
-    shared.requests.add();
-    let answer = shared.answer().await;
-    let response = answer.give(&hangup, || shared.grant(&tenant, &form)).await;
-    shared.answered.add();
-    response
-}
-
 impl Shared {
+    fn new(otherwise: Option<Answer>) -> Self {
+        Self {
+            issuer: Arc::new(Issuer::new()),
+            addr: OnceLock::new(),
+            apps: Mutex::default(),
+            people: Mutex::default(),
+            service_accounts: Mutex::default(),
+            authorizations: Mutex::default(),
+            devices: Mutex::default(),
+            refreshes: Mutex::default(),
+            assertions: Mutex::default(),
+            shape: Mutex::default(),
+            arrived: Mutex::default(),
+            answers: Mutex::new(Answers { next: VecDeque::new(), otherwise }),
+            answer_came: Notify::new(),
+            requests: Count::of("token requests"),
+            answered: Count::of("answered token requests"),
+            authorized: Count::of("answered authorization requests"),
+            devices_asked: Count::of("answered requests for device codes"),
+            secrets: Mutex::default(),
+        }
+    }
+
+    /// A path of this server as a URL.
+    fn url(&self, path: &str) -> String {
+        format!("https://localhost:{}{path}", self.addr.get().unwrap().port())
+    }
+
+    /// Remembers what no log may hold.
+    fn keep_secret(&self, text: &str) {
+        self.secrets.lock().unwrap().push(text.to_owned());
+    }
+
     /// What this request gets; waits for the script where there is one.
     async fn answer(&self) -> Answer {
         loop {
@@ -178,26 +230,18 @@ impl Shared {
             came.await;
         }
     }
+}
 
-    /// Client credentials by `client_secret_post` (RFC 6749 §4.4, §2.3.1), as Entra checks them.
-    fn grant(&self, tenant: &str, form: &HashMap<String, String>) -> Result<(String, Duration), u64> {
-        let field = |name: &str| form.get(name).map_or("", String::as_str);
-        if field("grant_type") != "client_credentials" {
-            return Err(70003);
-        }
-        let apps = self.apps.lock().unwrap();
-        if !apps.iter().any(|app| app.tenant == tenant) {
-            return Err(90002);
-        }
-        let app = apps.iter().find(|app| app.tenant == tenant && app.client_id == field("client_id"));
-        let app = app.ok_or(700_016_u64)?;
-        match field("client_secret") {
-            "" => Err(7_000_218),
-            shown if shown != app.secret => Err(7_000_215),
-            _ if !field("scope").ends_with("/.default") => Err(1_002_012),
-            _ => Ok(self.issuer.mint(tenant, &app.client_id)),
-        }
-    }
+/// A text that nobody guesses, as long as Entra's are.
+fn unguessable(prefix: &str) -> String {
+    let mut random = [0; 96];
+    aws_lc_rs::rand::fill(&mut random).unwrap();
+    format!("{prefix}{}", BASE64_URL_SAFE_NO_PAD.encode(random))
+}
+
+/// The SHA-256 hash in the form that JOSE and RFC 7636 have it in.
+fn sha256_base64url(bytes: &[u8]) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(bytes))
 }
 
 /// A body as the token endpoint sends it.

@@ -1,10 +1,12 @@
 //! A throw-away certificate authority and the certificates that it signs.
 
-use std::{path::Path, sync::Arc};
+use std::{fmt, path::Path, sync::Arc};
 
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use jsonwebtoken::DecodingKey;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose,
+    KeyUsagePurpose, PKCS_RSA_SHA256, date_time_ymd,
 };
 use tokio_rustls::{
     TlsAcceptor, TlsConnector,
@@ -76,10 +78,14 @@ impl Certs {
 
     /// What a client does TLS with that trusts this authority alone.
     pub fn connector(&self) -> TlsConnector {
+        TlsConnector::from(Arc::new(self.client_config()))
+    }
+
+    /// The settings of [`Certs::connector`].
+    pub fn client_config(&self) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone()).unwrap();
-        let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        TlsConnector::from(Arc::new(config))
+        ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()
     }
 }
 
@@ -104,4 +110,78 @@ fn leaf_params(names: &[&str]) -> CertificateParams {
     params.distinguished_name.push(DnType::CommonName, "Throw-away test server");
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params
+}
+
+/// Who an app is: an RSA key with a self-signed certificate, as it is uploaded to an app registration.
+#[derive(Clone)]
+pub struct Identity {
+    certificate: String,
+    der: Vec<u8>,
+    key: Arc<KeyPair>,
+}
+
+impl Identity {
+    /// A fresh one, good for years.
+    pub fn generate(name: &str) -> Self {
+        Self::until(name, 4096, 1, 1)
+    }
+
+    /// A fresh one that is good until the beginning of a day, in UTC.
+    pub fn until(name: &str, year: i32, month: u8, day: u8) -> Self {
+        footbridge::net::tls::install_cryptography();
+        let key = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.not_after = date_time_ymd(year, month, day);
+        let certificate = params.self_signed(&key).unwrap();
+        Self { certificate: certificate.pem(), der: certificate.der().to_vec(), key: Arc::new(key) }
+    }
+
+    /// The certificate.
+    pub fn certificate_pem(&self) -> String {
+        self.certificate.clone()
+    }
+
+    /// The private key, in PKCS #8: `BEGIN PRIVATE KEY`.
+    pub fn key_pem(&self) -> String {
+        self.key.serialize_pem()
+    }
+
+    /// The private key, in PKCS #1: `BEGIN RSA PRIVATE KEY`.
+    pub fn key_pem_pkcs1(&self) -> String {
+        let der = self.key.serialize_der();
+        // RFC 5208 §5 around a key of 2,048 bits: two lengths, the version, the algorithm, one more length.
+        let (around, inner) = der.split_at(26);
+        assert_eq!(
+            (&around[..2], &around[22..24]),
+            (&[0x30, 0x82][..], &[0x04, 0x82][..]),
+            "a 2,048 bit key"
+        );
+        let lines = base64::prelude::BASE64_STANDARD.encode(inner);
+        let lines: Vec<&str> =
+            lines.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+        format!("-----BEGIN RSA PRIVATE KEY-----\n{}\n-----END RSA PRIVATE KEY-----\n", lines.join("\n"))
+    }
+
+    /// The thumbprint of the certificate that `x5t#S256` has.
+    pub fn sha256(&self) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &self.der))
+    }
+
+    /// The thumbprint of the certificate that `x5t` has.
+    pub fn sha1(&self) -> String {
+        let hash = &aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY;
+        BASE64_URL_SAFE_NO_PAD.encode(aws_lc_rs::digest::digest(hash, &self.der))
+    }
+
+    /// What checks its signatures.
+    pub fn checking(&self) -> DecodingKey {
+        DecodingKey::from_rsa_pem(self.key.public_key_pem().as_bytes()).unwrap()
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Identity({})", self.sha256())
+    }
 }

@@ -19,6 +19,7 @@
 
 pub mod authority;
 pub mod bridge;
+pub mod browser;
 pub mod certs;
 pub mod client;
 pub mod config;

@@ -9,7 +9,7 @@ use axum::{
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::https::Hangup;
+use super::{https::Hangup, refusal::Refusal};
 
 /// What one token request gets.
 #[derive(Debug, Clone)]
@@ -20,6 +20,8 @@ pub enum Answer {
     Token(String),
     /// An OAuth error with an AADSTS code.
     Refuse(u64),
+    /// This status and this body, which is said to be JSON.
+    Body(u16, String),
     /// A page of HTML with this status, and a `Retry-After` in seconds where there is one.
     Status(u16, Option<u64>),
     /// 200 and a body that is no JSON.
@@ -28,6 +30,8 @@ pub enum Answer {
     Empty,
     /// The connection is reset.
     Reset,
+    /// The request is granted - a rotated refresh token is used up - and the connection is reset.
+    Lost,
     /// Nothing until the gate opens, then what the request deserves.
     Held(Gate),
 }
@@ -43,17 +47,36 @@ impl Gate {
     }
 }
 
+/// What a token endpoint issues.
+#[derive(Debug, Default)]
+pub(super) struct Tokens {
+    pub(super) access_token: String,
+    pub(super) lifetime: Duration,
+    pub(super) scope: Option<String>,
+    pub(super) refresh_token: Option<String>,
+    pub(super) id_token: Option<String>,
+    /// The older endpoint writes numbers as strings, and names the resource.
+    pub(super) older: Option<String>,
+}
+
 impl Answer {
     /// Gives the answer; `deserved` tells what the request itself asks for.
     pub(super) async fn give(
         self,
         hangup: &Hangup,
-        deserved: impl FnOnce() -> Result<(String, Duration), u64> + Send,
+        deserved: impl FnOnce() -> Result<Response, Refusal> + Send,
     ) -> Response {
+        let deserved = || deserved().unwrap_or_else(|refusal| refusal.response());
         match self {
-            Self::Issue => issued(deserved()),
-            Self::Token(text) => issued(Ok((text, Duration::from_hours(1)))),
-            Self::Refuse(code) => refused(code),
+            Self::Issue => deserved(),
+            Self::Token(access_token) => {
+                Tokens { access_token, lifetime: Duration::from_hours(1), ..Tokens::default() }.response()
+            }
+            Self::Refuse(code) => Refusal::from(code).response(),
+            Self::Body(status, body) => {
+                let status = StatusCode::from_u16(status).unwrap();
+                (status, [("content-type", "application/json")], body).into_response()
+            }
             Self::Status(status, retry_after) => page(status, retry_after),
             Self::Garbage => "<<< this is no JSON >>>".into_response(),
             Self::Empty => StatusCode::OK.into_response(),
@@ -61,26 +84,45 @@ impl Answer {
                 hangup.now();
                 StatusCode::OK.into_response()
             }
+            Self::Lost => {
+                let lost = deserved();
+                hangup.now();
+                lost
+            }
             Self::Held(gate) => {
                 gate.0.cancelled().await;
-                issued(deserved())
+                deserved()
             }
         }
     }
 }
 
-fn issued(deserved: Result<(String, Duration), u64>) -> Response {
-    match deserved {
-        Ok((access_token, lifetime)) => super::json(
-            200,
-            &json!({
-                "token_type": "Bearer",
-                "expires_in": lifetime.as_secs(),
-                "ext_expires_in": lifetime.as_secs(),
-                "access_token": access_token,
-            }),
-        ),
-        Err(code) => refused(code),
+impl Tokens {
+    /// The body that brings them (RFC 6749 §5.1, and Entra's `ext_expires_in`).
+    pub(super) fn response(self) -> Response {
+        let lifetime = self.lifetime.as_secs();
+        let mut body = json!({
+            "token_type": "Bearer",
+            "expires_in": lifetime,
+            "ext_expires_in": lifetime,
+            "access_token": self.access_token,
+        });
+        if let Some(resource) = self.older {
+            let now = super::token::now();
+            body["expires_in"] = lifetime.to_string().into();
+            body["ext_expires_in"] = lifetime.to_string().into();
+            body["not_before"] = now.to_string().into();
+            body["expires_on"] = (now + lifetime).to_string().into();
+            body["resource"] = resource.into();
+        }
+        let more =
+            [("scope", self.scope), ("refresh_token", self.refresh_token), ("id_token", self.id_token)];
+        for (name, text) in more {
+            if let Some(text) = text {
+                body[name] = text.into();
+            }
+        }
+        super::json(200, &body)
     }
 }
 
@@ -93,54 +135,4 @@ fn page(status: u16, retry_after: Option<u64>) -> Response {
         response.headers_mut().insert("retry-after", seconds.into());
     }
     response
-}
-
-/// The error body that Entra sends for an AADSTS code.
-fn refused(code: u64) -> Response {
-    let (status, error, text) = meaning(code);
-    let trace = "0c1a3f5e-7d2b-4e6a-9b8c-112233445566";
-    let correlation = "5f0e9d3c-1b2a-4c8d-8e7f-665544332211";
-    let timestamp = "2026-11-20 12:00:00Z";
-    super::json(
-        status,
-        &json!({
-            "error": error,
-            "error_description": format!(
-                "AADSTS{code}: {text} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {timestamp}"
-            ),
-            "error_codes": [code],
-            "timestamp": timestamp,
-            "trace_id": trace,
-            "correlation_id": correlation,
-            "error_uri": format!("https://login.microsoftonline.com/error?code={code}"),
-        }),
-    )
-}
-
-/// Status, `error` and text of an AADSTS code, as Entra words them.
-fn meaning(code: u64) -> (u16, &'static str, &'static str) {
-    match code {
-        70003 => (400, "unsupported_grant_type", "The app requested an unsupported grant type."),
-        90002 => {
-            (400, "invalid_request", "Tenant not found. Check to make sure you have the correct tenant ID.")
-        }
-        90024 => (400, "invalid_request", "RequestBudgetExceededError - A transient error has occurred."),
-        90033 => (503, "temporarily_unavailable", "A transient error has occurred. Please try again."),
-        700_016 => (400, "unauthorized_client", "Application was not found in the directory."),
-        1_002_012 => (400, "invalid_scope", "The provided value for scope is not valid: use /.default."),
-        7_000_112 => (401, "unauthorized_client", "Application is disabled."),
-        7_000_215 => (
-            401,
-            "invalid_client",
-            "Invalid client secret provided. Ensure the secret being sent in the request is the client secret \
-             value, not the client secret ID, for a secret added to the app.",
-        ),
-        7_000_218 => (
-            401,
-            "invalid_client",
-            "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
-        ),
-        7_000_222 => (401, "invalid_client", "The provided client secret keys for the app are expired."),
-        _ => (400, "invalid_request", "An error that the pretend authority has no words for."),
-    }
 }
