@@ -3,8 +3,14 @@
 
 #[path = "pretend/consent.rs"]
 mod consent;
+#[path = "pretend/delegates.rs"]
+mod delegates;
 #[path = "pretend/device.rs"]
 mod device;
+#[path = "pretend/direct.rs"]
+mod direct;
+#[path = "pretend/google.rs"]
+mod google;
 mod harness;
 #[path = "pretend/lab.rs"]
 mod lab;

@@ -16,7 +16,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    authority::{Authority, Issuer},
+    authority::{Authority, Claims, Issuer},
     certs::{Certs, Leaf},
     count::Count,
     door::Door,
@@ -87,10 +87,18 @@ pub struct Attempt {
 
 /// What became of a token that was shown.
 enum Admission {
-    Opened(String),
-    /// The token is good and there is no such mailbox.
+    Opened(Opened),
+    /// The token is good, and there is no such mailbox, or not for this person.
     NotConnected,
     Refused,
+}
+
+/// A mailbox that was opened.
+struct Opened {
+    /// Whose it is.
+    user: String,
+    /// Who opened it, where it is a person and not an app.
+    person: Option<String>,
 }
 
 impl Exchange {
@@ -225,10 +233,8 @@ impl Shared {
             refused
         };
         let admission = match &claims {
-            Ok(_) if refused => Admission::Refused,
-            Ok(_) if self.mailboxes.has(&user) => Admission::Opened(user.clone()),
-            Ok(_) => Admission::NotConnected,
-            Err(_) => Admission::Refused,
+            Ok(claims) if !refused => self.open(protocol, &user, claims),
+            Ok(_) | Err(_) => Admission::Refused,
         };
         self.attempts.lock().unwrap().push(Attempt {
             protocol,
@@ -240,6 +246,27 @@ impl Shared {
         admission
     }
 
+    /// An app opens every mailbox; a person their own and those that were shared with them, the latter by IMAP only:
+    /// SMTP takes no other user than the token's.
+    fn open(&self, protocol: &'static str, user: &str, claims: &Claims) -> Admission {
+        let person = claims.upn.clone();
+        if let Some(person) = &person {
+            let may =
+                claims.scp.as_deref().unwrap_or_default().split(' ').any(|scope| permits(protocol, scope));
+            let is_other = !person.eq_ignore_ascii_case(user);
+            if !may || (protocol == "smtp" && is_other) {
+                return Admission::Refused;
+            }
+            if !self.mailboxes.belongs_to(user, person) {
+                return Admission::NotConnected;
+            }
+        }
+        if !self.mailboxes.has(user) {
+            return Admission::NotConnected;
+        }
+        Admission::Opened(Opened { user: user.to_owned(), person })
+    }
+
     /// The challenge that a refused token gets before the refusal, where one is sent.
     fn challenge(&self) -> Option<String> {
         let challenges = self.behaviour.lock().unwrap().challenges;
@@ -247,6 +274,16 @@ impl Shared {
             BASE64_STANDARD
                 .encode(r#"{"status":"401","schemes":"bearer","scope":"https://outlook.office365.com/"}"#)
         })
+    }
+}
+
+/// Whether a delegated permission is one for a protocol. Google's is for all.
+fn permits(protocol: &str, scope: &str) -> bool {
+    match scope {
+        "https://mail.google.com/" => true,
+        "IMAP.AccessAsUser.All" => protocol == "imap",
+        "SMTP.Send" => protocol == "smtp",
+        _ => false,
     }
 }
 

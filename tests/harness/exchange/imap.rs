@@ -160,8 +160,8 @@ impl Session {
             self.wire.line().await?.unwrap_or_default()
         };
         match self.shared.admit("imap", &response) {
-            Admission::Opened(user) => {
-                self.user = Some(user);
+            Admission::Opened(opened) => {
+                self.user = Some(opened.user);
                 Ok(Ok("AUTHENTICATE completed.".to_owned()))
             }
             Admission::NotConnected => {

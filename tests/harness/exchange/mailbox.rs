@@ -14,6 +14,8 @@ const FOLDERS: [(&str, &str); 4] =
 /// Everybody's mailboxes.
 pub struct Mailboxes {
     users: Mutex<HashMap<String, BTreeMap<String, Folder>>>,
+    /// The mailbox, and who else may open it and send as it.
+    shares: Mutex<BTreeSet<(String, String)>>,
     changes: watch::Sender<u64>,
 }
 
@@ -38,7 +40,7 @@ pub struct Message {
 
 impl Default for Mailboxes {
     fn default() -> Self {
-        Self { users: Mutex::default(), changes: watch::Sender::new(0) }
+        Self { users: Mutex::default(), shares: Mutex::default(), changes: watch::Sender::new(0) }
     }
 }
 
@@ -53,6 +55,17 @@ impl Mailboxes {
     /// Whether a user has a mailbox.
     pub fn has(&self, user: &str) -> bool {
         self.users.lock().unwrap().contains_key(&user.to_lowercase())
+    }
+
+    /// Lets somebody else open a mailbox and send as it.
+    pub fn share(&self, mailbox: &str, with: &str) {
+        self.shares.lock().unwrap().insert((mailbox.to_lowercase(), with.to_lowercase()));
+    }
+
+    /// Whether a mailbox is somebody's own, or was shared with them.
+    pub(super) fn belongs_to(&self, mailbox: &str, person: &str) -> bool {
+        let (mailbox, person) = (mailbox.to_lowercase(), person.to_lowercase());
+        mailbox == person || self.shares.lock().unwrap().contains(&(mailbox, person))
     }
 
     /// Puts a message into a user's inbox; says whether there is such a mailbox.

@@ -14,6 +14,8 @@ struct Session {
     encrypted: bool,
     greeted: bool,
     user: Option<String>,
+    /// Who is logged in, where it is a person and not an app.
+    person: Option<String>,
     envelope: Option<Envelope>,
 }
 
@@ -30,7 +32,8 @@ pub(super) async fn serve(mut wire: Wire, encrypted: bool, shared: Arc<Shared>) 
         "220 {HOST} Microsoft ESMTP MAIL Service ready at Fri, 20 Nov 2026 12:00:00 +0000 [08DCEB746BAC29D2]\r\n"
     ))
     .await?;
-    let mut session = Session { wire, shared, encrypted, greeted: false, user: None, envelope: None };
+    let mut session =
+        Session { wire, shared, encrypted, greeted: false, user: None, person: None, envelope: None };
     while let Some(line) = session.wire.line().await? {
         let line = String::from_utf8_lossy(&line).into_owned();
         let (verb, rest) = line.split_once(' ').unwrap_or((&line, ""));
@@ -38,8 +41,7 @@ pub(super) async fn serve(mut wire: Wire, encrypted: bool, shared: Arc<Shared>) 
             "STARTTLS" if !session.encrypted => {
                 session.reply("220 2.0.0 SMTP server ready").await?;
                 let wire = session.wire.accept_tls(&session.shared.acceptor).await?;
-                session =
-                    Session { wire, encrypted: true, greeted: false, user: None, envelope: None, ..session };
+                session = Session { wire, encrypted: true, greeted: false, envelope: None, ..session };
             }
             "QUIT" => return session.reply("221 2.0.0 Service closing transmission channel").await,
             verb => session.obey(verb, rest.trim()).await?,
@@ -124,8 +126,9 @@ impl Session {
             response = self.wire.line().await?.unwrap_or_default();
         }
         match self.shared.admit("smtp", &response) {
-            Admission::Opened(user) => {
-                self.user = Some(user);
+            Admission::Opened(opened) => {
+                self.user = Some(opened.user);
+                self.person = opened.person;
                 self.reply("235 2.7.0 Authentication successful").await
             }
             Admission::NotConnected | Admission::Refused => {
@@ -214,6 +217,14 @@ impl Session {
         let (Some(envelope), Some(user)) = (self.envelope.take(), self.user.clone()) else {
             return self.reply("503 5.5.2 Need mail command").await;
         };
+        if self
+            .person
+            .as_ref()
+            .is_some_and(|person| !self.shared.mailboxes.belongs_to(&envelope.from, person))
+        {
+            let told = "550 5.7.60 SMTP; Client does not have permissions to send as this sender";
+            return self.reply(&format!("{told} [{HOST}]")).await;
+        }
         for recipient in &envelope.to {
             self.shared.mailboxes.deliver(recipient, message.clone());
         }
