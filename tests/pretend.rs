@@ -16,6 +16,8 @@ mod harness;
 mod lab;
 #[path = "pretend/refresh.rs"]
 mod refresh;
+#[path = "pretend/tools.rs"]
+mod tools;
 
 use harness::{
     authority::{APP, Authority, Invalid},

@@ -1,5 +1,7 @@
 //! A folder with a configuration that leads to the pretend authority and the pretend Exchange.
 
+mod app;
+
 use std::{
     collections::HashMap,
     fmt::Write as _,
@@ -10,11 +12,10 @@ use std::{
 
 use footbridge::secret::Secret;
 
-use super::{
-    authority::{APP, Authority},
-    certs::Certs,
-    exchange::Exchange,
-};
+use super::{authority::Authority, certs::Certs, exchange::Exchange};
+use app::App;
+
+pub use app::Keys;
 
 /// What a configuration says, before it is written.
 pub struct Config {
@@ -22,18 +23,8 @@ pub struct Config {
     listeners: Vec<(String, String)>,
     apps: Vec<App>,
     accounts: String,
+    console: String,
     more: String,
-}
-
-/// An app registration with the provider of its own.
-struct App {
-    name: String,
-    tenant: String,
-    client_id: String,
-    secret: String,
-    token_url: String,
-    imap: Upstream,
-    smtp: Upstream,
 }
 
 /// Where a protocol is spoken and how its TLS starts.
@@ -59,6 +50,7 @@ impl Config {
             listeners: listeners.to_vec(),
             apps: Vec::new(),
             accounts: String::new(),
+            console: String::new(),
             more: String::new(),
         }
     }
@@ -71,18 +63,45 @@ impl Config {
         self
     }
 
-    /// Adds an app registration [`APP`] under a name of its own; it gets tokens of its own.
+    /// Adds the app registration [`super::authority::APP`] under a name of its own; it gets tokens of its own.
     #[must_use]
     pub fn app(mut self, name: &str, authority: &Authority, imap: Upstream, smtp: Upstream) -> Self {
-        self.apps.push(App {
-            name: name.to_owned(),
-            tenant: APP.0.to_owned(),
-            client_id: APP.1.to_owned(),
-            secret: APP.2.to_owned(),
-            token_url: authority.token_url(),
-            imap,
-            smtp,
-        });
+        self.apps.push(App::by_secret(name, authority, imap, smtp));
+        self
+    }
+
+    /// Adds an app whose provider has every endpoint and the scopes of every grant, with the credentials and settings
+    /// of `keys`; the usual way to the Exchange.
+    #[must_use]
+    pub fn delegated_app(self, name: &str, authority: &Authority, exchange: &Exchange, keys: Keys) -> Self {
+        let (imap, smtp) = (exchange.endpoint("imap", false), exchange.endpoint("smtp", true));
+        self.delegated_app_to(name, authority, imap, smtp, keys)
+    }
+
+    /// As [`Config::delegated_app`], with other upstreams.
+    #[must_use]
+    pub fn delegated_app_to(
+        mut self,
+        name: &str,
+        authority: &Authority,
+        imap: Upstream,
+        smtp: Upstream,
+        keys: Keys,
+    ) -> Self {
+        self.apps.push(App::with_keys(name, authority, imap, smtp, keys));
+        self
+    }
+
+    /// Adds the console, which serves the redirects of consents as well: `127.0.0.1:0`.
+    #[must_use]
+    pub fn console(self, bind: &str) -> Self {
+        self.console_with(bind, "")
+    }
+
+    /// As [`Config::console`], with more lines of TOML: `public_url = "…"`.
+    #[must_use]
+    pub fn console_with(mut self, bind: &str, more: &str) -> Self {
+        self.console = format!("\n[console]\nbind = {}\n{more}\n", quoted(bind));
         self
     }
 
@@ -102,13 +121,27 @@ impl Config {
 
     /// Adds an account of an app, with more lines of TOML.
     #[must_use]
-    pub fn account_of(mut self, app: &str, login: &str, password: &str, more: &str) -> Self {
-        let (login, hash) = (quoted(login), quoted(&hash(password)));
-        let _ = writeln!(
-            self.accounts,
-            "[[account]]\nlogin = {login}\npassword = {hash}\napp = {}\ngrant = \"client_credentials\"\n{more}\n",
-            quoted(app)
-        );
+    pub fn account_of(self, app: &str, login: &str, password: &str, more: &str) -> Self {
+        self.account_with(app, login, Some(password), "client_credentials", more)
+    }
+
+    /// Adds an account of an app with any grant, and more lines of TOML: `sign_in = "…"`. Without a password of its own
+    /// the authority is the check.
+    #[must_use]
+    pub fn account_with(
+        mut self,
+        app: &str,
+        login: &str,
+        password: Option<&str>,
+        grant: &str,
+        more: &str,
+    ) -> Self {
+        let _ = writeln!(self.accounts, "[[account]]\nlogin = {}", quoted(login));
+        if let Some(password) = password {
+            let _ = writeln!(self.accounts, "password = {}", quoted(&hash(password)));
+        }
+        let (app, grant) = (quoted(app), quoted(grant));
+        let _ = writeln!(self.accounts, "app = {app}\ngrant = {grant}\n{more}\n");
         self
     }
 
@@ -129,8 +162,8 @@ impl Config {
     /// Writes everything into `folder`.
     pub fn write_to(&self, folder: &Path, certs: &Certs) {
         certs.write_ca(folder);
-        for app in &self.apps {
-            write_private(&folder.join(format!("{}.secret", app.name)), &app.secret);
+        for (name, text) in self.apps.iter().flat_map(App::files) {
+            write_private(&folder.join(name), text);
         }
         std::fs::write(folder.join("footbridge.toml"), self.text()).unwrap();
         std::fs::write(folder.join("mappings.toml"), &self.accounts).unwrap();
@@ -147,28 +180,8 @@ impl Config {
             );
         }
         let _ = write!(text, "\n[limits]\n{}", self.limits);
-        for app in &self.apps {
-            let name = &app.name;
-            let _ = write!(
-                text,
-                "\n[app.{name}]\nprovider = \"{name}-lab\"\ntenant = {}\nclient_id = {}\n\
-                 secret = {{ file = \"{name}.secret\" }}\n",
-                quoted(&app.tenant),
-                quoted(&app.client_id)
-            );
-            let _ = write!(
-                text,
-                "\n[provider.{name}-lab]\ntoken_url = {}\nca_file = \"ca.pem\"\n\
-                 scopes = {{ application = [\"https://outlook.office365.com/.default\"] }}\n\
-                 imap = {{ host = \"localhost\", port = {}, tls = \"{}\" }}\n\
-                 smtp = {{ host = \"localhost\", port = {}, tls = \"{}\" }}\n",
-                quoted(&app.token_url),
-                app.imap.0.port(),
-                app.imap.1,
-                app.smtp.0.port(),
-                app.smtp.1
-            );
-        }
+        text.push_str(&self.console);
+        self.apps.iter().for_each(|app| app.write(&mut text));
         text + "\n" + &self.more
     }
 }

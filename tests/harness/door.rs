@@ -34,6 +34,22 @@ struct Open {
     cut: Arc<Mutex<CancellationToken>>,
 }
 
+/// A port of 127.0.0.1 that nobody else is given as long as this lives, and at which a program may listen that is
+/// told its number.
+pub struct Reserved(TcpSocket);
+
+impl Reserved {
+    /// Reserves a free port.
+    pub fn new() -> Self {
+        Self(bound(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap())
+    }
+
+    /// Its number.
+    pub fn port(&self) -> u16 {
+        self.0.local_addr().unwrap().port()
+    }
+}
+
 impl Door {
     /// Opens a door on a free port. `serve` gets every connection, and a token that says when the
     /// connection is cut: its future is dropped then.

@@ -21,6 +21,7 @@ pub mod authority;
 pub mod bridge;
 pub mod browser;
 pub mod certs;
+pub mod cli;
 pub mod client;
 pub mod config;
 pub mod count;

@@ -11,7 +11,7 @@ use crate::{
 const SHARED: &str = "info@contoso.com";
 const BOB: &str = "bob@contoso.com";
 
-async fn lab_with_mailboxes() -> (Lab, Exchange) {
+fn lab_with_mailboxes() -> (Lab, Exchange) {
     let lab = Lab::new();
     let exchange = Exchange::start(&lab.certs, &lab.authority);
     for user in [ALICE, BOB, SHARED] {
@@ -42,7 +42,7 @@ async fn smtp(lab: &Lab, exchange: &Exchange, user: &str, token: &str) -> (Clien
 
 #[tokio::test]
 async fn a_person_opens_their_own_mailbox_and_those_shared_with_them() {
-    let (lab, exchange) = lab_with_mailboxes().await;
+    let (lab, exchange) = lab_with_mailboxes();
     let body = lab.consent().await;
     let token = text(&body, "access_token");
     for user in ["Alice@contoso.com", SHARED] {
@@ -59,7 +59,7 @@ async fn a_person_opens_their_own_mailbox_and_those_shared_with_them() {
 
 #[tokio::test]
 async fn a_person_logs_in_to_smtp_as_themselves_and_sends_as_those_who_share() {
-    let (lab, exchange) = lab_with_mailboxes().await;
+    let (lab, exchange) = lab_with_mailboxes();
     let body = lab.consent().await;
     let token = text(&body, "access_token");
     for user in [SHARED, BOB] {
@@ -80,7 +80,7 @@ async fn a_person_logs_in_to_smtp_as_themselves_and_sends_as_those_who_share() {
 
 #[tokio::test]
 async fn a_token_without_the_permission_or_for_another_audience_is_refused() {
-    let (lab, exchange) = lab_with_mailboxes().await;
+    let (lab, exchange) = lab_with_mailboxes();
     lab.authority.shape(|shape| shape.scp = Some(vec!["SMTP.Send".to_owned()]));
     let body = lab.consent().await;
     let token = text(&body, "access_token");
@@ -95,7 +95,7 @@ async fn a_token_without_the_permission_or_for_another_audience_is_refused() {
 
 #[tokio::test]
 async fn an_opaque_token_is_as_good_as_any_until_it_is_taken_back() {
-    let (lab, exchange) = lab_with_mailboxes().await;
+    let (lab, exchange) = lab_with_mailboxes();
     lab.authority.shape(|shape| shape.opaque = true);
     let body = lab.consent().await;
     let token = text(&body, "access_token");
