@@ -104,7 +104,7 @@ pub(super) fn check(connection: &Connection, place: &Place) -> Result<(), StoreE
         return Err(damaged(place, "it has lost the mark of its log"));
     }
     if connection.is_readonly("main").map_err(&refused)? {
-        let error = io::Error::from(io::ErrorKind::PermissionDenied);
+        let error = io::Error::other("it is read-only, by its permissions or by a damaged header");
         return Err(StoreError::io("write to", &place.database)(error));
     }
     let version = number("PRAGMA user_version")?;
