@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    authority::Authority, bridge::Bridge, certs::Certs, client::Client, config::Config, config::Folder,
-    exchange::Exchange,
+    authority::Authority, bridge::Bridge, browser::Browser, certs::Certs, client::Client, config::Config,
+    config::Folder, exchange::Exchange,
 };
 
 /// A login, which is its mailbox as well.
@@ -55,12 +55,38 @@ impl World {
             exchange.mailboxes().create(user);
             config = config.account(user, PASSWORD);
         }
-        let folder = more(config, &certs, &exchange).write(&certs);
+        let config = more(config, &certs, &exchange);
+        Self::of(certs, authority, exchange, &config, environment)
+    }
+
+    /// A world without accounts or mailboxes until `build` makes them: it registers apps and people at the authority and
+    /// returns the configuration.
+    pub fn built(build: impl FnOnce(&Certs, &Authority, &Exchange) -> Config) -> Self {
+        let certs = Certs::new();
+        let authority = Authority::start(&certs);
+        let exchange = Exchange::start(&certs, &authority);
+        let config = build(&certs, &authority, &exchange);
+        Self::of(certs, authority, exchange, &config, |_| Vec::new())
+    }
+
+    fn of(
+        certs: Arc<Certs>,
+        authority: Authority,
+        exchange: Exchange,
+        config: &Config,
+        environment: impl FnOnce(&Folder) -> Vec<(&'static str, String)>,
+    ) -> Self {
+        let folder = config.write(&certs);
         let environment = environment(&folder);
         let environment: Vec<(&str, &str)> =
             environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let bridge = Bridge::start_with(folder.path(), &[], &environment);
         Self { certs, authority, exchange, folder, bridge }
+    }
+
+    /// A browser that trusts this world.
+    pub fn browser(&self) -> Browser {
+        Browser::new(&self.certs)
     }
 
     /// A mail program that has connected and not said a word.

@@ -14,6 +14,7 @@ use crate::{
         config::{Config, Folder, Keys},
         door::Reserved,
         exchange::Exchange,
+        world::{PASSWORD, World},
     },
     lab::{ALICE, Lab, PUBLIC},
 };
@@ -145,4 +146,16 @@ fn a_reserved_port_may_be_listened_at_by_who_is_told() {
     let addr = SocketAddr::from(([127, 0, 0, 1], reserved.port()));
     let listener = std::net::TcpListener::bind(addr).expect("it is free for us");
     assert_eq!(listener.local_addr().expect("bound"), addr);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_world_is_built_around_a_configuration_of_ones_own() {
+    let world = World::built(|_, authority, exchange| {
+        exchange.mailboxes().create(ALICE);
+        Config::new(authority, exchange).account(ALICE, PASSWORD)
+    });
+    world.imap(ALICE).await;
+    assert_eq!(world.authority.requests_of("client_credentials").get(), 1);
+    let page = world.browser().get(&format!("https://localhost:{}/", world.authority.addr().port())).await;
+    assert_eq!(page.status, 404);
 }
