@@ -42,6 +42,12 @@ const PURE: &[&str] = &[
     "oauth/grant.rs",
     "oauth/reply.rs",
     "oauth/slot.rs",
+    "oauth/credential/assertion.rs",
+    "oauth/credential/contents.rs",
+    "oauth/credential/keyfile.rs",
+    "oauth/credential/private_key.rs",
+    "oauth/credential/refusal.rs",
+    "oauth/credential/service_account.rs",
     "oauth/identity.rs",
 ];
 
@@ -59,16 +65,19 @@ const IMPURE: &[&str] = &[
 
 /// The files that may look inside a secret, and why.
 const EXPOSING: &[&str] = &[
-    "secret/mod.rs",       // the type itself
-    "sasl/bearer.rs",      // the access token goes into the XOAUTH2 response
-    "account/password.rs", // the shown password goes into the hash
-    "account/verify.rs",   // and into the keyed digest
-    "oauth/keeper.rs",     // a shown password goes into the keyed digest of its slot
-    "oauth/grant.rs",      // the client secret goes into the token request
-    "oauth/reply.rs",      // and is taken out of what an authority repeats
-    "explain/claims.rs",   // the claims of a token are read for its owner and its permissions
-    "dialogue.rs",         // the token is taken out of what an upstream repeats
-    "imap/upstream.rs",    // the response goes to the upstream
+    "secret/mod.rs",                       // the type itself
+    "sasl/bearer.rs",                      // the access token goes into the XOAUTH2 response
+    "account/password.rs",                 // the shown password goes into the hash
+    "account/verify.rs",                   // and into the keyed digest
+    "oauth/keeper.rs",                     // a shown password goes into the keyed digest of its slot
+    "oauth/grant.rs",                      // the client secret goes into the token request
+    "oauth/credential/contents.rs",        // a password opens a PFX file
+    "oauth/credential/private_key.rs",     // or an encrypted key
+    "oauth/credential/service_account.rs", // the key file of a service account is parsed
+    "oauth/reply.rs",                      // and is taken out of what an authority repeats
+    "explain/claims.rs",                   // the claims of a token are read for its owner and its permissions
+    "dialogue.rs",                         // the token is taken out of what an upstream repeats
+    "imap/upstream.rs",                    // the response goes to the upstream
     "smtp/upstream.rs",
     "store/record.rs", // tokens go into the record that is sealed
     "store/seal.rs",   // the sealing key goes into the derivation

@@ -24,7 +24,11 @@ mod status;
 
 pub use app::{App, Authority, Consent, Pkce, Redirect};
 pub use consent::{Consented, Consenting, DeviceConsenting, Landing, Outcome};
-pub use credential::{AssertionAlgorithm, Certificate, Credential};
+pub use credential::{
+    AssertionAlgorithm, Certificate, ClientCertificate, Credential, CredentialError, Found, KeyFileError,
+    LARGEST, Occasion, Part, Proof, Refusal, ServiceAccountError, ServiceAccountKey, Unsigned,
+    client_assertion, day, read_federated_token, service_account_assertion,
+};
 pub use holder::ConfigureError;
 pub use keeper::{Access, Tokens};
 pub use status::{Standing, TokenStatus};

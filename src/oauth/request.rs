@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_lc_rs::rand;
 use http::{HeaderValue, Method, header};
 use oauth2::{
     AsyncHttpClient as _, HttpRequest, RedirectUrl, RefreshToken, RequestTokenError, ResourceOwnerPassword,
@@ -12,7 +13,7 @@ use url::Url;
 
 use super::{
     App,
-    credential::{CredentialError, Proof},
+    credential::{CredentialError, Occasion, Proof},
     endpoint::Http,
     grant,
     reply::{self, Answer, Granted},
@@ -78,8 +79,9 @@ impl Asking<'_> {
         const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
         let (app, now) = (&*self.spec.app, self.clock.now());
         let token_url = &app.authority.token_url;
-        let assertion = app.credential.service_account_assertion(token_url, &self.spec.scopes, mailbox, now);
-        let assertion = assertion.await.map_err(|error| cannot_prove(app, &error))?;
+        let assertion = app.credential.service_account_assertion(&self.spec.scopes, mailbox, now).await;
+        let assertion = assertion.map_err(|error| cannot_prove(app, &error))?;
+        let assertion = assertion.ok_or_else(|| Unissued::new(Failure::Internal.into()))?;
         let form = grant::form(&[("grant_type", GRANT_TYPE)], "assertion", &assertion);
         let answer = answered(self.http.call(form_request(token_url, form)).await);
         reply::read(self.spec, Flow::ServiceAccount, &[&assertion], answer)
@@ -186,15 +188,22 @@ impl Asking<'_> {
 
     async fn proof(self, shown: Option<&Secret>, number: usize) -> Result<Proof, Unissued> {
         let app = &*self.spec.app;
-        let (id, audience) = (&app.client_id, &app.authority.token_url);
-        let proof = app.credential.proof(id, audience, shown, number, self.clock).await;
+        let mut unique = [0; 16];
+        rand::fill(&mut unique).map_err(|_| Unissued::new(Failure::Internal.into()))?;
+        let occasion = Occasion {
+            client_id: &app.client_id,
+            audience: app.authority.token_url.as_str(),
+            now: self.clock.now(),
+            unique,
+        };
+        let proof = app.credential.proof(shown, number, occasion).await;
         proof.map_err(|error| cannot_prove(app, &error))
     }
 }
 
 /// The place is for the log alone: a mailbox's user has no business with it.
 fn cannot_prove(app: &App, error: &CredentialError) -> Unissued {
-    warn!(app = %app.name, %error, "the app's credential cannot be used");
+    warn!(app = %app.name, %error, cure = error.cure(), "the app's credential cannot be used");
     reply::no_secret(app)
 }
 
