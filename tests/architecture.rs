@@ -76,6 +76,7 @@ const EXPOSING: &[&str] = &[
     "oauth/credential/service_account.rs", // the key file of a service account is parsed
     "oauth/reply.rs",                      // and is taken out of what an authority repeats
     "explain/claims.rs",                   // the claims of a token are read for its owner and its permissions
+    "config/store.rs",                     // the length of a sealing key is checked
     "dialogue.rs",                         // the token is taken out of what an upstream repeats
     "imap/upstream.rs",                    // the response goes to the upstream
     "smtp/upstream.rs",

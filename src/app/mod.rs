@@ -31,6 +31,7 @@ use crate::{
     net::{listener::Listener, names::Names},
     oauth::{ConfigureError, Tokens},
     policy::timing,
+    secret::SourceError,
     session::{self, House, Promises},
     smtp::Smtp,
     store::{Store, StoreError},
@@ -74,6 +75,9 @@ pub enum BuildError {
         /// What the system said.
         error: io::Error,
     },
+    /// A key of the store cannot be read.
+    #[error("cannot read a key of [store]: {0}\n  cure: see to it that it can be read there")]
+    StoreKey(#[from] SourceError),
     /// The store of tokens cannot be used.
     #[error("{0}")]
     Store(#[from] StoreError),
@@ -184,7 +188,11 @@ async fn house(config: Config) -> Result<House, BuildError> {
     let clock: SharedClock = Arc::new(System);
     let providers = config.upstreams.into_iter().collect();
     let state_dir = config.state_dir;
-    let opening = spawn_blocking(move || Store::open(&state_dir, &[]));
+    let mut keys = Vec::new();
+    for source in &config.store_keys {
+        keys.push(source.read().await?);
+    }
+    let opening = spawn_blocking(move || Store::open(&state_dir, &keys));
     let store = opening.await.map_err(|error| StoreError::Io {
         doing: "open",
         path: "tokens.db".into(),

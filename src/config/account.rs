@@ -34,15 +34,31 @@ impl Login<'_> {
     }
 }
 
-/// Which mailbox the account opens, or which ones a wildcard may: one of the two is empty.
+/// What decides about a wildcard, as far as it could be read.
+pub(super) struct Kind {
+    pub(super) grant: Option<Grant>,
+    /// Nothing where the app has mistakes.
+    pub(super) authority_checks: Option<bool>,
+}
+
+/// Which mailbox the account opens, or which ones a wildcard may: at most one of the two is there. With
+/// neither, the login as typed is the mailbox.
 #[expect(clippy::option_option, reason = "a key may be missing, or have a mistake")]
 pub(super) fn opened(
     table: &Table<'_>,
     logins: &[Login<'_>],
+    kind: &Kind,
     mailbox: Option<Option<String>>,
     mailboxes: Option<Option<Vec<String>>>,
 ) -> Option<(Option<String>, Vec<String>)> {
     let wildcard = logins.iter().any(Login::is_wildcard);
+    if wildcard && kind.grant.is_some_and(Grant::needs_consent) {
+        table.wrong(
+            "a wildcard login stands for many people, whose consents one password would open",
+            "make an account for each login; or write grant = \"password\", where each has a password of its own",
+        );
+        return None;
+    }
     match (mailbox, mailboxes) {
         (Some(_), Some(_)) => {
             table.wrong("an account has either mailbox or mailboxes", "take out one of the two");
@@ -58,11 +74,14 @@ pub(super) fn opened(
             check_reach(table, logins, &mailboxes);
             Some((None, mailboxes))
         }
+        (None, None) if wildcard && kind.authority_checks == Some(true) => as_typed(table, logins),
         (None, None) if wildcard && table.lacks("mailbox") && table.lacks("mailboxes") => {
-            table.wrong(
-                "a wildcard login would open every mailbox that the app may open",
-                "add mailbox = \"…\", or mailboxes = [\"…\"] with those that it may open",
-            );
+            if kind.authority_checks == Some(false) && kind.grant.is_some() {
+                table.wrong(
+                    "a wildcard login would open every mailbox that the app may open",
+                    "add mailbox = \"…\", or mailboxes = [\"…\"] with those that it may open",
+                );
+            }
             None
         }
         (None, None) => {
@@ -77,6 +96,17 @@ pub(super) fn opened(
             Some((Some(address?.written.to_owned()), Vec::new()))
         }
     }
+}
+
+/// The login as typed is the mailbox, for which the authority asks for the right password.
+fn as_typed(table: &Table<'_>, logins: &[Login<'_>]) -> Option<(Option<String>, Vec<String>)> {
+    let nameless = logins.iter().find(|login| !login.written.contains('@'));
+    if let Some(login) = nameless {
+        let cause = format!("login {} is no address, and the login is the mailbox", quoted(login.written));
+        table.wrong(cause, "give it an account of its own with mailbox = \"…\"");
+        return None;
+    }
+    Some((None, Vec::new()))
 }
 
 /// Notes logins and mailboxes that do not meet.
@@ -94,8 +124,8 @@ fn check_reach(table: &Table<'_>, logins: &[Login<'_>], mailboxes: &[String]) {
 }
 
 pub(super) fn grant(item: &Item<'_>) -> Option<Grant> {
-    let later = ["authorization_code", "device_code", "password", "service_account"];
-    item.word(&["client_credentials"], &later).map(|_| Grant::ClientCredentials)
+    let word = item.word(&Grant::ALL.map(Grant::name), &[])?;
+    Grant::ALL.into_iter().find(|grant| grant.name() == word)
 }
 
 pub(super) fn stored_password(item: &Item<'_>) -> Option<StoredPassword> {
@@ -125,6 +155,13 @@ pub(super) fn address(item: &Item<'_>, written: String) -> Option<String> {
         return None;
     }
     Some(written)
+}
+
+/// The spellings of the address of who signs in, in small letters.
+pub(super) fn sign_in(item: &Item<'_>) -> Option<Vec<String>> {
+    let spellings: Vec<_> =
+        item.one_or_more()?.iter().map(|item| address(item, normalise(item.string()?))).collect();
+    spellings.into_iter().collect()
 }
 
 pub(super) fn mailboxes(item: &Item<'_>) -> Option<Vec<String>> {

@@ -1,45 +1,61 @@
 //! `[app.NAME]`: app registrations.
 
-use std::{collections::BTreeMap, sync::Arc};
-
-use url::Url;
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use super::{
-    Provider,
+    Provider, authority, console,
     mistake::quoted,
-    provider::{Providers, Settings, read_scopes},
+    provider::{Providers, Settings},
     reader::{Item, Table},
+    redirect,
     schema::{self, nearest},
-    secret,
+    scopes, secret,
 };
 use crate::{
     ids::AppName,
-    oauth::{App, Authority, Consent, Credential, Pkce, Redirect},
-    secret::{Environment, Source},
+    oauth::{App, Consent, Credential, Pkce},
+    secret::{Environment, Secret, Source},
 };
 
 /// Every app that was written, those with mistakes too: accounts that name them name something.
 pub(super) struct Apps<'t> {
-    entries: BTreeMap<&'t str, Entry>,
+    entries: BTreeMap<&'t str, Entry<'t>>,
     /// Whether the file could be read as a whole, so that all apps are here.
     complete: bool,
+    /// What has been found in `footbridge.toml` on behalf of an account, so that it is said once.
+    told: RefCell<HashSet<String>>,
 }
 
 /// What an account wants to know of its app.
-pub(super) struct Entry {
+pub(super) struct Entry<'t> {
     pub(super) name: AppName,
+    /// Nothing where the provider's table has mistakes.
+    pub(super) settings: Option<Settings>,
     /// Nothing where the app's table or its provider's has mistakes.
-    pub(super) provider: Option<Arc<Provider>>,
-    app: Option<App>,
+    pub(super) app: Option<App>,
+    /// The tenant as it is meant, and where it is written.
+    pub(super) tenant: Option<(String, Item<'t>)>,
+    /// Where the scopes are written.
+    pub(super) scopes: Option<Item<'t>>,
 }
 
 impl<'t> Apps<'t> {
     /// Reads every `[app.NAME]`, of which there must be one.
-    pub(super) fn read(top: &Table<'t>, providers: &Providers<'_>, environment: &Environment<'_>) -> Self {
+    pub(super) fn read(
+        top: &Table<'t>,
+        providers: &Providers<'_>,
+        console: &console::Written<'_>,
+        environment: &Environment<'_>,
+    ) -> Self {
         let tables = top.named("app", &schema::APP);
+        let named = !top.has_nameless("app");
         let entries = tables
             .into_iter()
-            .map(|(name, table)| (name, read(name, &table, providers, environment)))
+            .map(|(name, table)| (name, read(name, &table, providers, console, environment)))
             .collect();
         if top.lacks("app") {
             top.missing(
@@ -47,11 +63,11 @@ impl<'t> Apps<'t> {
                 "add [app.NAME] with provider, tenant, client_id and secret",
             );
         }
-        Self { entries, complete: !top.file.is_broken() }
+        Self { entries, complete: named && !top.file.is_broken(), told: RefCell::default() }
     }
 
     /// The app that an account names.
-    pub(super) fn find(&self, item: &Item<'_>) -> Option<&Entry> {
+    pub(super) fn find(&self, item: &Item<'_>) -> Option<&Entry<'t>> {
         let name = item.string()?;
         let entry = self.entries.get(name);
         if entry.is_none() && self.complete {
@@ -64,14 +80,25 @@ impl<'t> Apps<'t> {
         entry
     }
 
+    /// Whether this is said for the first time.
+    pub(super) fn tell(&self, cause: &str) -> bool {
+        self.told.borrow_mut().insert(cause.to_owned())
+    }
+
     /// The apps, and the upstreams of their accounts in the same order.
     pub(super) fn into_parts(self) -> (Vec<App>, Vec<(AppName, Arc<Provider>)>) {
-        let whole = |entry: Entry| Some((entry.app?, (entry.name, entry.provider?)));
+        let whole = |entry: Entry<'_>| Some((entry.app?, (entry.name, entry.settings?.provider)));
         self.entries.into_values().filter_map(whole).unzip()
     }
 }
 
-fn read(name: &str, table: &Table<'_>, providers: &Providers<'_>, environment: &Environment<'_>) -> Entry {
+fn read<'t>(
+    name: &str,
+    table: &Table<'t>,
+    providers: &Providers<'_>,
+    console: &console::Written<'_>,
+    environment: &Environment<'_>,
+) -> Entry<'t> {
     let app_name = AppName::new(name);
     if !name.chars().all(|char| char.is_alphanumeric() || "-_.".contains(char)) || name.is_empty() {
         table.wrong(format!("{} is no name", quoted(name)), "use letters, digits, hyphens and underscores");
@@ -80,84 +107,60 @@ fn read(name: &str, table: &Table<'_>, providers: &Providers<'_>, environment: &
         table.need("provider", "add provider = \"microsoft365\"").and_then(|item| providers.find(&item));
     let client_id =
         table.need("client_id", "add client_id = \"…\", which the authority shows for the registration");
-    let client_id = client_id.and_then(|item| client_id_of(&item, environment));
+    let client_id = client_id.and_then(|item| client_id_of(&item, settings.as_ref(), environment));
     let secret = read_secret(name, table, environment);
-    let scopes = table.get("scopes").map(|item| read_scopes(&item));
+    let scopes = table.get("scopes").map(|item| scopes::list(&item));
     let tenant = table.get("tenant").map(|item| tenant(&item, environment));
-    let token_url = settings.as_ref().and_then(|settings| token_url(name, table, settings, tenant));
-    let provider = settings.as_ref().map(|settings| Arc::clone(&settings.provider));
-    let app = || {
-        let settings = settings?;
+    let written_tenant = tenant.clone().flatten().zip(table.get("tenant"));
+    let authority = settings.as_ref().and_then(|settings| authority::fill(name, table, settings, tenant));
+    let redirect = redirect::read(table, console);
+    let pkce = table.get("pkce").map_or(Some(Pkce::default()), |item| pkce(&item));
+    let resource = table.get("resource").map_or(Some(None), |item| resource(&item).map(Some));
+    let app = |settings: &Settings| {
+        let (application_scopes, delegated_scopes) = match scopes {
+            Some(scopes) => scopes.map(|scopes| (scopes.clone(), scopes::for_all(&scopes)))?,
+            None => (settings.application_scopes.clone(), settings.delegated_scopes.clone()),
+        };
         Some(App {
             name: app_name.clone(),
             client_id: client_id?,
             credential: Credential::Secrets(vec![secret?]),
-            authority: Authority { token_url: token_url?, authorize_url: None, device_url: None },
-            application_scopes: scopes.unwrap_or(Some(settings.application_scopes))?,
-            delegated_scopes: BTreeMap::new(),
+            authority: authority?,
+            application_scopes,
+            delegated_scopes,
             consent: Consent {
-                redirect: Redirect::AnyPort,
-                pkce: Pkce::S256,
-                identity_scopes: Vec::new(),
-                parameters: Vec::new(),
+                redirect: redirect?,
+                pkce: pkce?,
+                identity_scopes: settings.identity_scopes.clone(),
+                parameters: settings.parameters.clone(),
             },
-            resource: None,
+            resource: resource?,
             credential_expires: None,
             trust: Arc::clone(&settings.provider.trust),
         })
     };
-    Entry { app: app(), provider, name: app_name }
+    let app = settings.as_ref().and_then(app);
+    Entry { app, settings, tenant: written_tenant, scopes: table.get("scopes"), name: app_name }
 }
 
-/// Fills the tenant into the provider's token endpoint. `tenant` is nothing where none is written,
-/// and `Some(None)` where what is written has a mistake.
-#[expect(clippy::option_option, reason = "as said above")]
-fn token_url(
-    name: &str,
-    table: &Table<'_>,
-    settings: &Settings,
-    tenant: Option<Option<String>>,
-) -> Option<Url> {
-    let template = &settings.token_url;
-    let provider = quoted(&settings.provider.name);
-    let filled = match (template.contains("{tenant}"), tenant) {
-        (true, None) => {
-            if table.lacks("tenant") {
-                let cause = format!("app {} has no tenant, which provider {provider} needs", quoted(name));
-                table.missing(cause, "add tenant = \"…\", the tenant's domain or id");
-            }
-            return None;
-        }
-        (true, Some(tenant)) => {
-            let tenant = tenant?;
-            if settings.no_tenants.contains(&tenant.to_lowercase().as_str())
-                && let Some(item) = table.get("tenant")
-            {
-                item.wrong(
-                    format!(
-                        "{} is no tenant that an app can log in to as itself (AADSTS50194)",
-                        quoted(&tenant)
-                    ),
-                    "write the tenant's own domain or id, such as \"contoso.onmicrosoft.com\"",
-                );
-                return None;
-            }
-            template.replace("{tenant}", &tenant)
-        }
-        (false, tenant) => {
-            if let (Some(_), Some(item)) = (tenant, table.get("tenant")) {
-                let cause =
-                    format!("tenant has no effect: token_url of provider {provider} has no {{tenant}}");
-                item.doubtful(cause, "take it out, or write {tenant} where it belongs in token_url");
-            }
-            template.clone()
-        }
-    };
-    let url = Url::parse(&filled);
-    url.map_err(|error| {
-        table.wrong(format!("with this tenant, token_url is no URL: {error}"), "correct the tenant");
+fn pkce(item: &Item<'_>) -> Option<Pkce> {
+    Some(match item.word(&["S256", "plain", "off"], &[])? {
+        "plain" => Pkce::Plain,
+        "off" => Pkce::Off,
+        _ => Pkce::S256,
     })
-    .ok()
+}
+
+fn resource(item: &Item<'_>) -> Option<String> {
+    let resource = item.string()?;
+    if resource.is_empty() || !resource.bytes().all(|byte| byte.is_ascii_graphic()) {
+        item.wrong(
+            format!("{} is no resource", quoted(resource)),
+            "write the address that the token is for: \"https://partner.outlook.cn\"",
+        );
+        return None;
+    }
+    Some(resource.to_owned())
 }
 
 fn tenant(item: &Item<'_>, environment: &Environment<'_>) -> Option<String> {
@@ -173,7 +176,11 @@ fn tenant(item: &Item<'_>, environment: &Environment<'_>) -> Option<String> {
     Some(tenant)
 }
 
-fn client_id_of(item: &Item<'_>, environment: &Environment<'_>) -> Option<String> {
+fn client_id_of(
+    item: &Item<'_>,
+    settings: Option<&Settings>,
+    environment: &Environment<'_>,
+) -> Option<String> {
     let client_id = item.substituted(environment)?;
     // RFC 6749 §A.1 allows all of visible ASCII and the space; these would change a URL or a form.
     let may_stand = |byte: u8| byte.is_ascii_graphic() && !b"?&=#%+\"'\\<>{}".contains(&byte);
@@ -183,6 +190,13 @@ fn client_id_of(item: &Item<'_>, environment: &Environment<'_>) -> Option<String
             "copy it from the registration; Entra calls it application (client) ID",
         );
         return None;
+    }
+    if settings.is_some_and(|settings| settings.entra) && !Secret::new(client_id.as_str()).has_form_of_guid()
+    {
+        item.doubtful(
+            format!("{} has not the form of a GUID, as the client ids of Entra have", quoted(&client_id)),
+            "copy Application (client) ID from Entra > App registrations > Overview",
+        );
     }
     Some(client_id)
 }

@@ -64,6 +64,8 @@ fn is_secret_key(key: &str) -> bool {
     let key = key.to_lowercase();
     SIGNS.iter().any(|sign| key.contains(sign))
         && !["token_url", "authorize_url", "auth_failures", "auth_failure_window"].contains(&key.as_str())
+        // That of a database holds a password.
+        || key == "url"
         || ["password", "secret"].iter().any(|word| strsim::damerau_levenshtein(word, &key) <= 2)
 }
 

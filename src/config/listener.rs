@@ -13,11 +13,12 @@ use super::{
 };
 use crate::ids::ProtocolKind;
 
+/// The addresses that are listened on, and the lines that say so.
+pub(super) type Taken<'t> = HashMap<(Host<'t>, u16), usize>;
+
 /// Reads every `[[listener]]`, of which there must be one.
-pub(super) fn read_all(top: &Table<'_>) -> Vec<Listener> {
-    let mut taken = HashMap::new();
-    let listeners =
-        top.each("listener", &schema::LISTENER).filter_map(|table| read(&table, &mut taken)).collect();
+pub(super) fn read_all<'t>(top: &Table<'t>, taken: &mut Taken<'t>) -> Vec<Listener> {
+    let listeners = top.each("listener", &schema::LISTENER).filter_map(|table| read(&table, taken)).collect();
     if top.lacks("listener") {
         top.missing(
             "there is no [[listener]], so nothing can connect",
@@ -27,7 +28,7 @@ pub(super) fn read_all(top: &Table<'_>) -> Vec<Listener> {
     listeners
 }
 
-fn read<'t>(table: &Table<'t>, taken: &mut HashMap<(Host<'t>, u16), usize>) -> Option<Listener> {
+fn read<'t>(table: &Table<'t>, taken: &mut Taken<'t>) -> Option<Listener> {
     let protocol = table.need("protocol", "add protocol = \"imap\" or protocol = \"smtp\"");
     let protocol = protocol.and_then(|item| protocol_kind(&item));
     let bind = table.need("bind", "add bind = \"127.0.0.1:1143\", with a port of your choice");
@@ -57,12 +58,8 @@ pub(super) fn protocol_kind(item: &Item<'_>) -> Option<ProtocolKind> {
     ProtocolKind::ALL.into_iter().find(|kind| kind.name() == word)
 }
 
-fn refuse_second<'t>(
-    bind: &Item<'t>,
-    host: Host<'t>,
-    port: u16,
-    taken: &mut HashMap<(Host<'t>, u16), usize>,
-) {
+/// Notes an address that something else listens on already.
+pub(super) fn refuse_second<'t>(bind: &Item<'t>, host: Host<'t>, port: u16, taken: &mut Taken<'t>) {
     if port == 0 {
         return; // The system picks another one each time.
     }
@@ -82,15 +79,28 @@ fn refuse_second<'t>(
 
 /// What stands before the port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Host<'t> {
+pub(super) enum Host<'t> {
     Address(IpAddr),
     /// Any name but localhost; which addresses it has is known when it is bound.
     Name(&'t str),
 }
 
 impl Host<'_> {
-    fn is_loopback(self) -> bool {
+    pub(super) fn is_loopback(self) -> bool {
         matches!(self, Self::Address(address) if address.to_canonical().is_loopback())
+    }
+
+    /// Whether it stands for all addresses of this machine.
+    pub(super) fn is_unspecified(self) -> bool {
+        self.address().is_some_and(|address| address.is_unspecified())
+    }
+
+    /// The address, where it is one.
+    pub(super) fn address(self) -> Option<IpAddr> {
+        match self {
+            Self::Address(address) => Some(address),
+            Self::Name(_) => None,
+        }
     }
 
     /// The address that stands for all addresses of the same family.
@@ -103,7 +113,8 @@ impl Host<'_> {
     }
 }
 
-fn address<'t>(bind: &Item<'t>) -> Option<(Host<'t>, u16)> {
+/// Reads `host:port`.
+pub(super) fn address<'t>(bind: &Item<'t>) -> Option<(Host<'t>, u16)> {
     let written = bind.string()?;
     let Some((host, port)) = written.rsplit_once(':') else {
         bind.wrong(format!("{} has no port", quoted(written)), "write host:port, such as \"127.0.0.1:1143\"");

@@ -1,6 +1,7 @@
 //! From the two files to a [`Config`].
 
 use std::{
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -14,13 +15,14 @@ use toml::de::DeTable;
 use super::{
     Config, Listener,
     app::Apps,
+    console,
     file::{File, NOT_UTF8},
     limits, listener,
     mappings::{Mapped, PlainPassword, Reader},
     mistake::{Mistake, Mistakes, Severity, quoted},
     provider::Providers,
     reader::Table,
-    schema,
+    schema, store,
 };
 use crate::{
     account::{Account, Accounts, StoredPassword, hash},
@@ -81,6 +83,8 @@ struct Written<'t> {
     state_dir: Option<PathBuf>,
     mappings: Option<PathBuf>,
     listeners: Vec<Listener>,
+    console: console::Written<'t>,
+    store_keys: Option<Vec<Source>>,
     protocols: Vec<ProtocolKind>,
     limits: Limits,
     timing: Timing,
@@ -90,7 +94,9 @@ struct Written<'t> {
 impl<'t> Written<'t> {
     fn read(file: &'t File, tree: &'t DeTable<'t>, environment: &Environment<'_>) -> Self {
         let top = Table::top(file, tree, &schema::TOP);
-        let listeners = listener::read_all(&top);
+        let mut taken = HashMap::new();
+        let listeners = listener::read_all(&top, &mut taken);
+        let console = console::read(&top, &mut taken, environment);
         let (limits, timing) = limits::read(&top);
         let providers = Providers::read(&top);
         Self {
@@ -103,7 +109,9 @@ impl<'t> Written<'t> {
             listeners,
             limits,
             timing,
-            apps: Apps::read(&top, &providers, environment),
+            store_keys: store::read(&top, environment),
+            apps: Apps::read(&top, &providers, &console, environment),
+            console,
             top,
         }
     }
@@ -143,6 +151,8 @@ impl<'t> Written<'t> {
         let config = Config {
             state_dir,
             listeners: self.listeners,
+            console: self.console.console(),
+            store_keys: self.store_keys.unwrap_or_default(),
             apps,
             upstreams,
             accounts: Accounts::default(),

@@ -7,14 +7,17 @@ use std::{
 };
 
 use super::{
-    account::{Login, address, grant, mailboxes, networks, opened, protocols, stored_password},
+    account::{
+        Kind, Login, address, grant, mailboxes, networks, opened, protocols, sign_in, stored_password,
+    },
     app::{Apps, Entry},
+    grants,
     mistake::{Mistake, Severity, Spot, quoted},
     reader::{Item, Table},
     schema, secret,
 };
 use crate::{
-    account::{Account, LoginPattern, StoredPassword},
+    account::{Account, Grant, LoginPattern, StoredPassword},
     ids::ProtocolKind,
     secret::{Environment, Source},
 };
@@ -63,10 +66,31 @@ pub(super) struct Reader<'m> {
 }
 
 /// The passwords of one account.
+#[derive(Default)]
 struct Passwords {
     stored: Vec<StoredPassword>,
     /// Those that are kept elsewhere, and where they stand in the file, in bytes.
     plain: Vec<(Source, usize)>,
+}
+
+impl Kind {
+    /// Takes what is known: an app that is missing has no say, and one with mistakes an unknown one.
+    fn of(grant: Option<Grant>, app_is_named: bool, entry: Option<&Entry<'_>>) -> Self {
+        let app = entry.and_then(|entry| entry.app.as_ref());
+        let checks = match grant {
+            Some(grant) if grant == Grant::Password || app.is_some() || !app_is_named => {
+                Some(grants::authority_checks(grant, app))
+            }
+            Some(_) | None => None,
+        };
+        Self { grant, authority_checks: checks }
+    }
+}
+
+/// The user of SMTP where it is not the mailbox: Exchange Online's takes none but the token's own.
+fn smtp_user_of(sign_in: &[String], mailbox: Option<&str>) -> Option<String> {
+    let first = sign_in.first()?;
+    (mailbox?.to_lowercase() != *first).then(|| first.clone())
 }
 
 impl<'m> Reader<'m> {
@@ -113,38 +137,79 @@ impl<'m> Reader<'m> {
 
     fn read(&mut self, table: &Table<'_>) -> Option<(Account, Vec<(Source, usize)>)> {
         let logins = self.logins(table);
-        let passwords = table
-            .need("password", "add password = \"…\", as footbridge hash-password prints it")
-            .and_then(|item| self.passwords(&item));
         let app = table.need("app", "add app = \"…\", the NAME of an [app.NAME] in footbridge.toml");
         let entry = app.as_ref().and_then(|item| self.apps.find(item));
-        let grant = table.need("grant", "add grant = \"client_credentials\"").and_then(|item| grant(&item));
+        let grant_item = table.need("grant", "add grant = \"client_credentials\"");
+        let grant = grant_item.as_ref().and_then(grant);
+        let kind = Kind::of(grant, app.is_some(), entry);
+        let passwords = self.passwords_of(table, &kind);
         let mailbox = table.get("mailbox").map(|item| address(&item, item.substituted(self.environment)?));
         let mailboxes = table.get("mailboxes").map(|item| mailboxes(&item));
+        let sign_in = table.get("sign_in").map(|item| sign_in(&item));
         let smtp_user = table.get("smtp_user").map(|item| address(&item, item.string()?.to_owned()));
         let protocols = table.get("protocols").map(|item| protocols(&item));
         let from_networks = table.get("from_networks").map(|item| networks(&item));
         if let (Some(app), Some(entry)) = (&app, entry) {
             self.check_protocols(app, entry, protocols.as_ref());
+            if let (Some(item), Some(grant)) = (&grant_item, grant) {
+                let usable = self.usable(entry, protocols.as_ref());
+                grants::check(self.apps, entry, item, grant, &usable);
+            }
         }
         let logins = logins?;
-        let (mailbox, mailboxes) = opened(table, &logins, mailbox, mailboxes)?;
+        let (mailbox, mailboxes) = opened(table, &logins, &kind, mailbox, mailboxes)?;
+        let grant = grant?;
+        let sign_in = sign_in.map_or(Some(None), |all| all.map(Some))?;
+        let sign_in = grants::sign_in(table, sign_in, grant, mailbox.as_deref())?;
+        let smtp_user = smtp_user.map_or(Some(None), |user| user.map(Some))?;
         let Passwords { stored, plain } = passwords?;
         let account = Account {
+            smtp_user: smtp_user.or_else(|| smtp_user_of(&sign_in, mailbox.as_deref())),
             logins: logins.into_iter().map(|login| login.pattern).collect(),
             passwords: stored,
             mailbox,
             mailboxes,
             app: entry?.name.clone(),
-            grant: grant?,
-            sign_in: Vec::new(),
-            authority_checks: false,
-            smtp_user: smtp_user.map_or(Some(None), |user| user.map(Some))?,
+            grant,
+            sign_in,
+            authority_checks: kind.authority_checks.unwrap_or_default(),
             protocols: protocols
                 .map_or(Some(Vec::new()), |all| Some(all?.into_iter().map(|(_, kind)| kind).collect()))?,
             from_networks: from_networks.unwrap_or_else(|| Some(Vec::new()))?,
         };
         Some((account, plain))
+    }
+
+    /// The passwords, of which there must be one unless the authority checks what is shown.
+    fn passwords_of(&self, table: &Table<'_>, kind: &Kind) -> Option<Passwords> {
+        let cure = "add password = \"…\", as footbridge hash-password prints it";
+        let item = if kind.authority_checks == Some(false) || kind.grant.is_none() {
+            table.need("password", cure)
+        } else {
+            table.get("password")
+        };
+        match item {
+            Some(item) => self.passwords(&item),
+            None if kind.authority_checks == Some(true) => Some(Passwords::default()),
+            None => None,
+        }
+    }
+
+    /// The protocols that an account can use, as far as that is known.
+    fn usable(
+        &self,
+        entry: &Entry<'_>,
+        protocols: Option<&Option<Vec<(Item<'_>, ProtocolKind)>>>,
+    ) -> Vec<ProtocolKind> {
+        let Some(settings) = &entry.settings else {
+            return Vec::new();
+        };
+        let written = protocols.map(|all| all.iter().flatten().map(|(_, kind)| *kind).collect::<Vec<_>>());
+        let may = |kind: &ProtocolKind| {
+            settings.provider.endpoint(*kind).is_some()
+                && written.as_ref().is_none_or(|written| written.contains(kind))
+        };
+        self.listening.unwrap_or_default().iter().copied().filter(may).collect()
     }
 
     fn logins<'t>(&mut self, table: &Table<'t>) -> Option<Vec<Login<'t>>> {
@@ -213,18 +278,22 @@ impl<'m> Reader<'m> {
     fn check_protocols(
         &mut self,
         app: &Item<'_>,
-        entry: &Entry,
+        entry: &Entry<'_>,
         protocols: Option<&Option<Vec<(Item<'_>, ProtocolKind)>>>,
     ) {
-        let (Some(listening), Some(provider)) = (self.listening, &entry.provider) else {
+        let (Some(listening), Some(settings)) = (self.listening, &entry.settings) else {
             return;
         };
+        let provider = &settings.provider;
         let named = quoted(&provider.name);
         if let Some(protocols) = protocols {
             for (item, kind) in protocols.iter().flatten() {
                 if provider.endpoint(*kind).is_none() {
                     let cause = format!("provider {named} has no {kind}");
-                    item.wrong(cause, format!("take \"{kind}\" out, or add {kind} to the provider"));
+                    let way = settings
+                        .without_host
+                        .map_or_else(|| format!("add {kind} to the provider"), str::to_owned);
+                    item.wrong(cause, format!("take \"{kind}\" out, or {way}"));
                 } else if !listening.contains(kind) {
                     let cause = format!("no [[listener]] speaks {kind}");
                     item.doubtful(cause, format!("add one, or take \"{kind}\" out"));
@@ -247,8 +316,10 @@ impl<'m> Reader<'m> {
                     "accounts of app {} cannot use {kind}: provider {named} has none",
                     quoted(entry.name.as_str())
                 );
-                let cure =
-                    format!("add {kind} to the provider, or leave {kind} out of the accounts' protocols");
+                let way = settings
+                    .without_host
+                    .map_or_else(|| format!("add {kind} to the provider"), str::to_owned);
+                let cure = format!("{way}; or leave {kind} out of the accounts' protocols");
                 app.doubtful(cause, cure);
             }
         }

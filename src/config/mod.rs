@@ -10,7 +10,10 @@
 
 mod account;
 mod app;
+mod authority;
+mod console;
 mod file;
+mod grants;
 mod hide;
 mod limits;
 mod listener;
@@ -20,16 +23,23 @@ mod mistake;
 mod preset;
 mod provider;
 mod reader;
+mod redirect;
 mod schema;
+mod scopes;
 mod secret;
+mod store;
+mod urls;
 
 use std::{path::PathBuf, sync::Arc};
+
+use url::Url;
 
 use crate::{
     account::Accounts,
     ids::{AppName, ProtocolKind},
     oauth::App,
     policy::{throttle::Limits, timing::Timing},
+    secret::Source,
 };
 
 pub use crate::session::Provider;
@@ -43,6 +53,11 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// What to listen on; at least one.
     pub listeners: Vec<Listener>,
+    /// The web page, if there is one.
+    pub console: Option<Console>,
+    /// What tokens are sealed with: the key in use, then those that it replaces. Empty where the bridge
+    /// makes its own.
+    pub store_keys: Vec<Source>,
     /// The app registrations that accounts refer to.
     pub apps: Vec<App>,
     /// Where the mailboxes of an app's accounts are, in the order of [`Config::apps`].
@@ -62,6 +77,17 @@ pub struct Listener {
     pub protocol: ProtocolKind,
     /// `host:port`; a port of 0 lets the system pick one.
     pub bind: String,
+}
+
+/// `[console]`: the web page, to which authorities may send a browser back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Console {
+    /// `host:port`; a port of 0 lets the system pick one.
+    pub bind: String,
+    /// Where people reach it, without a path; nothing where that is the port of this machine.
+    pub public_url: Option<Url>,
+    /// What it asks for; there is one where it can be reached from elsewhere.
+    pub password: Option<Source>,
 }
 
 #[cfg(test)]

@@ -1,18 +1,20 @@
 //! `[provider.NAME]` and the presets: where mailboxes are and who issues tokens for them.
 
-use std::{cell::RefCell, collections::HashMap, net::IpAddr, path::PathBuf, sync::Arc};
+use std::{cell::RefCell, collections::HashMap, path::PathBuf, sync::Arc};
 
 use rustls::pki_types::ServerName;
-use url::Url;
 
 use super::{
     Provider,
     mistake::quoted,
-    preset::{self, LATER, PRESETS, Preset},
+    preset::{self, Host, OPENID, PRESETS, Preset},
     reader::{Item, Table},
     schema::{self, nearest},
+    scopes::{self, ByProtocol, owned},
+    urls,
 };
 use crate::{
+    account::Grant,
     dialogue::Capabilities,
     ids::ProtocolKind,
     net::{
@@ -26,11 +28,63 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     pub(super) provider: Arc<Provider>,
-    /// The token endpoint, `{tenant}` unfilled.
-    pub(super) token_url: String,
+    /// Where the authority is asked.
+    pub(super) endpoints: Endpoints,
+    /// The grants that the authority has.
+    pub(super) grants: &'static [Grant],
+    /// Whether the authority is Microsoft Entra, whose rules are known.
+    pub(super) entra: bool,
     pub(super) application_scopes: Vec<String>,
-    /// See [`Preset::no_tenants`].
-    pub(super) no_tenants: &'static [&'static str],
+    pub(super) delegated_scopes: ByProtocol,
+    /// See [`crate::oauth::Consent::identity_scopes`].
+    pub(super) identity_scopes: Vec<String>,
+    /// See [`crate::oauth::Consent::parameters`].
+    pub(super) parameters: Vec<(String, String)>,
+    /// What to do about a host that the preset does not have; nothing where there is no preset.
+    pub(super) without_host: Option<&'static str>,
+}
+
+/// The authority's endpoints, `{tenant}` unfilled.
+#[derive(Debug, Clone)]
+pub(super) struct Endpoints {
+    pub(super) token: String,
+    pub(super) authorize: Option<String>,
+    pub(super) device: Option<String>,
+    /// The token endpoint that takes a `resource`, where it is another one.
+    pub(super) resource_token: Option<String>,
+}
+
+impl Endpoints {
+    fn of_preset(preset: &Preset) -> Self {
+        let owned = |url: Option<&str>| url.map(str::to_owned);
+        let preset::Endpoints { token, authorize, device, resource_token } = preset.endpoints;
+        Self {
+            token: token.to_owned(),
+            authorize: owned(authorize),
+            device: owned(device),
+            resource_token: owned(resource_token),
+        }
+    }
+
+    /// Reads those of a `[provider.NAME]`. Who writes a `token_url` means another authority: nothing of
+    /// the preset's goes on with it.
+    fn read(table: &Table<'_>, base: Option<&Preset>) -> Option<Self> {
+        let inherited = base.filter(|_| table.lacks("token_url")).map(Self::of_preset);
+        let read = |key: &'static str, inherited: Option<String>| {
+            table.get(key).map_or(Some(inherited), |item| urls::endpoint(&item).map(Some))
+        };
+        let other = |url: fn(&Self) -> &Option<String>| inherited.as_ref().and_then(|all| url(all).clone());
+        let authorize = read("authorize_url", other(|all| &all.authorize));
+        let device = read("device_url", other(|all| &all.device));
+        let token = match &inherited {
+            Some(inherited) => Some(inherited.token.clone()),
+            None => table
+                .need("token_url", "add token_url = \"https://…\", the authority's token endpoint")
+                .and_then(|item| urls::endpoint(&item)),
+        };
+        let resource_token = other(|all| &all.resource_token);
+        Some(Self { token: token?, authorize: authorize?, device: device?, resource_token })
+    }
 }
 
 /// Every provider that an app may name.
@@ -74,12 +128,9 @@ impl<'t> Providers<'t> {
         if let Some(written) = self.written.get(name) {
             return written.clone();
         }
-        if LATER.contains(&name) {
-            let cause = format!("provider {} is not available in this version", quoted(name));
-            item.wrong(cause, "describe it in a [provider.NAME] of your own, or use \"microsoft365\"");
-        } else if !item.file.is_broken() {
+        if !item.file.is_broken() {
             let known = PRESETS.iter().map(|preset| preset.name).chain(self.written.keys().copied());
-            let cure = match nearest(name, known.chain(LATER)) {
+            let cure = match nearest(name, known) {
                 Some(name) => format!("did you mean \"{name}\"?"),
                 None => format!("write \"microsoft365\", or add [provider.{}]", name.escape_debug()),
             };
@@ -97,29 +148,34 @@ impl<'t> Providers<'t> {
         });
         let provider = Provider {
             name: preset.name.to_owned(),
-            imap: Some(preset.imap.endpoint()),
-            smtp: Some(preset.smtp.endpoint()),
+            imap: host_of(&preset.imap),
+            smtp: host_of(&preset.smtp),
             smtp_capabilities: Capabilities(owned(preset.smtp_capabilities)),
             mechanism: preset.mechanism,
             trust: trust.ok()?,
         };
         let settings = Settings {
             provider: Arc::new(provider),
-            token_url: preset.token_url.to_owned(),
+            endpoints: Endpoints::of_preset(preset),
+            grants: preset.grants,
+            entra: preset.entra,
             application_scopes: owned(preset.application_scopes),
-            no_tenants: preset.no_tenants,
+            delegated_scopes: scopes::of_preset(preset),
+            identity_scopes: owned(preset.identity_scopes),
+            parameters: parameters(preset),
+            without_host: Some(preset.without_host),
         };
         self.presets.borrow_mut().insert(preset.name, settings.clone());
         Some(settings)
     }
 }
 
-fn owned(texts: &[&str]) -> Vec<String> {
-    texts.iter().map(|text| (*text).to_owned()).collect()
+fn parameters(preset: &Preset) -> Vec<(String, String)> {
+    preset.parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 fn read(name: &str, table: &Table<'_>, trusts: &Trusts) -> Option<Settings> {
-    if preset::find(name).is_some() || LATER.contains(&name) {
+    if preset::find(name).is_some() {
         table.wrong(
             format!("{} is the name of a preset", quoted(name)),
             format!("take another name and write extends = \"{name}\" in it"),
@@ -129,28 +185,23 @@ fn read(name: &str, table: &Table<'_>, trusts: &Trusts) -> Option<Settings> {
         Some(item) => Some(extended(&item)?),
         None => None,
     };
-    let imap = endpoint(table, ProtocolKind::Imap, base.map(|base| base.imap.endpoint()));
-    let smtp = endpoint(table, ProtocolKind::Smtp, base.map(|base| base.smtp.endpoint()));
+    let imap = endpoint(table, ProtocolKind::Imap, base.and_then(|base| host_of(&base.imap)));
+    let smtp = endpoint(table, ProtocolKind::Smtp, base.and_then(|base| host_of(&base.smtp)));
     if base.is_none() && table.lacks("imap") && table.lacks("smtp") {
         table.missing(
             format!("provider {} has neither imap nor smtp", quoted(name)),
             "add imap = { host = \"…\" } or smtp = { host = \"…\" }",
         );
     }
-    let token_url = match (table.get("token_url"), base) {
-        (None, Some(base)) => Some(base.token_url.to_owned()),
-        _ => table
-            .need("token_url", "add token_url = \"https://…\", the authority's token endpoint")
-            .and_then(|item| token_url(&item)),
-    };
-    let scopes = table.get("scopes").and_then(|item| item.table(&schema::SCOPES));
-    let scopes = scopes.and_then(|table| table.get("application")).map(|item| read_scopes(&item));
+    let endpoints = Endpoints::read(table, base);
+    let scopes = scopes::of_provider(table, base);
     let mechanism = table.get("sasl").and_then(|item| mechanism(&item));
     let trust = trust(table, trusts);
     let (imap, smtp) = (imap?, smtp?);
     // The same host behind another port is the same service.
-    let is_it = |base: &&Preset| {
-        smtp.as_ref().is_some_and(|smtp| smtp.host.eq_ignore_ascii_case(&base.smtp.endpoint().host))
+    let is_it = |base: &&Preset| match (&smtp, &base.smtp) {
+        (Some(smtp), Some(base)) => smtp.host.eq_ignore_ascii_case(&base.endpoint().host),
+        _ => false,
     };
     let known = base.filter(is_it);
     let provider = Provider {
@@ -161,19 +212,28 @@ fn read(name: &str, table: &Table<'_>, trusts: &Trusts) -> Option<Settings> {
         mechanism: mechanism.or(base.map(|base| base.mechanism)).unwrap_or_default(),
         trust: trust?,
     };
+    let (application_scopes, delegated_scopes) = scopes?;
+    let same_authority = base.filter(|_| !table.has("token_url"));
     Some(Settings {
         provider: Arc::new(provider),
-        token_url: token_url?,
-        application_scopes: scopes
-            .or(base.map(|base| Some(owned(base.application_scopes))))
-            .unwrap_or_else(|| Some(Vec::new()))?,
-        no_tenants: base.filter(|_| !table.has("token_url")).map_or(&[], |base| base.no_tenants),
+        endpoints: endpoints?,
+        grants: same_authority.map_or(&Grant::ALL, |base| base.grants),
+        entra: same_authority.is_some_and(|base| base.entra),
+        application_scopes,
+        delegated_scopes,
+        identity_scopes: owned(base.map_or(OPENID, |base| base.identity_scopes)),
+        parameters: base.map_or_else(|| vec![("prompt".to_owned(), "select_account".to_owned())], parameters),
+        without_host: None,
     })
+}
+
+fn host_of(host: &Option<Host>) -> Option<Endpoint> {
+    host.as_ref().map(Host::endpoint)
 }
 
 fn extended(item: &Item<'_>) -> Option<&'static Preset> {
     let names: Vec<_> = PRESETS.iter().map(|preset| preset.name).collect();
-    preset::find(item.word(&names, &LATER)?)
+    preset::find(item.word(&names, &[])?)
 }
 
 fn mechanism(item: &Item<'_>) -> Option<Mechanism> {
@@ -198,23 +258,6 @@ fn trust(table: &Table<'_>, trusts: &Trusts) -> Option<Arc<Trust>> {
         None => table.wrong(error.to_string(), cure),
     };
     trusts.with(path).map_err(noted).ok()
-}
-
-/// Reads a list of scopes.
-pub(super) fn read_scopes(item: &Item<'_>) -> Option<Vec<String>> {
-    let scopes: Vec<_> = item.list()?.iter().map(scope).collect();
-    scopes.into_iter().collect()
-}
-
-fn scope(item: &Item<'_>) -> Option<String> {
-    let scope = item.string()?;
-    // RFC 6749 §3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E )
-    let may_stand = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
-    if scope.is_empty() || !scope.bytes().all(may_stand) {
-        item.wrong(format!("{} is no scope", quoted(scope)), "write each scope as an item of its own");
-        return None;
-    }
-    Some(scope.to_owned())
 }
 
 /// The endpoint for a protocol, or that there is none; `None` where it has mistakes.
@@ -273,47 +316,4 @@ fn host(item: &Item<'_>) -> Option<String> {
         return None;
     }
     Some(host.to_owned())
-}
-
-fn token_url(item: &Item<'_>) -> Option<String> {
-    let written = item.string()?;
-    let filled = written.replace("{tenant}", "tenant");
-    if filled.contains(['{', '}']) {
-        item.wrong("token_url has a placeholder that is not {tenant}", "write {tenant}, or the value itself");
-        return None;
-    }
-    let url = match Url::parse(&filled) {
-        Ok(url) => url,
-        Err(error) => {
-            item.wrong(format!("token_url is no URL: {error}"), "write https://host/path");
-            return None;
-        }
-    };
-    if !url.username().is_empty() || url.password().is_some() {
-        let cause = "token_url has a user or a password in it";
-        item.file.wrong_hiding(
-            item.span.clone(),
-            item.span.clone(),
-            cause,
-            "take them out: the app's secret stands in [app.NAME]",
-        );
-    } else if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(&url)) {
-        let cause = "token_url is not https: the app's secret would cross the network in clear";
-        item.wrong(cause, "write https://; http:// may only be used with a loopback host, for tests");
-    } else if url.fragment().is_some() {
-        // RFC 6749 §3.2: "The endpoint URI MUST NOT include a fragment component."
-        item.wrong("token_url has a fragment", "take out the # and what follows it");
-    } else {
-        return Some(written.to_owned());
-    }
-    None
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => IpAddr::V6(address).to_canonical().is_loopback(),
-        None => false,
-    }
 }

@@ -9,7 +9,7 @@ use super::{
     file::File,
     hide::is_variable_name,
     mistake::quoted,
-    schema::{Keys, TOP, cure_for_unknown, nearest},
+    schema::{Keys, TOP, cure_for_unknown, meant},
 };
 use crate::secret::Environment;
 
@@ -78,8 +78,7 @@ impl<'t> Table<'t> {
                 refuse_later(file, keys, place, key, value);
             } else if !keys.known.contains(&written) {
                 let cause = format!("unknown key {} in {place}", quoted(written));
-                let meant = nearest(written, keys.known.iter().chain(keys.later).copied());
-                if let Some(meant) = meant {
+                if let Some(meant) = meant(keys, written) {
                     mistyped.push(meant);
                     file.wrong(key.span(), cause, format!("did you mean \"{meant}\"?"));
                 } else {
@@ -142,22 +141,33 @@ impl<'t> Table<'t> {
             item.wrong(format!("{kind} is {}, not a table", item.kind()), format!("write [{kind}.NAME]"));
             return Vec::new();
         };
+        let nameless = names.iter().filter(|(_, value)| !value.get_ref().is_table());
+        let first = nameless.min_by_key(|(key, _)| key.span().start);
+        if let Some((key, value)) = first {
+            let cause = format!("{} stands in [{kind}], which needs a name", quoted(key.get_ref()));
+            let cure = format!("write [{kind}.NAME] above it, with a NAME of your own");
+            self.file.wrong_hiding(key.span(), value.span(), cause, cure);
+        }
+        // Beside a nameless one, what has the name of a key is none of a table.
+        let is_key =
+            |name: &str| first.is_some() && keys.known.iter().chain(keys.later).any(|key| *key == name);
         let mut tables: Vec<_> = names
             .iter()
+            .filter(|(name, _)| !is_key(name.get_ref()))
             .filter_map(|(name, value)| {
-                let (name, span) = (name.get_ref().as_ref(), name.span());
-                let Some(entries) = value.get_ref().as_table() else {
-                    let cause = format!("{} stands in [{kind}], which needs a name", quoted(name));
-                    let cure = format!("write [{kind}.NAME] above it");
-                    self.file.wrong_hiding(span, value.span(), cause, cure);
-                    return None;
-                };
+                let (name, entries) = (name.get_ref().as_ref(), value.get_ref().as_table()?);
                 let place = Place::Named(kind, name);
                 Some((name, Self::open(self.file, entries, keys, place, Some(value.span()))))
             })
             .collect();
         tables.sort_by_key(|(_, table)| table.span.as_ref().map(|span| span.start));
         tables
+    }
+
+    /// Whether something stands in a `[kind]` that has no name.
+    pub(super) fn has_nameless(&self, kind: &str) -> bool {
+        let names = self.entries.get(kind).and_then(|names| names.get_ref().as_table());
+        names.is_some_and(|names| names.values().any(|value| !value.get_ref().is_table()))
     }
 
     /// The tables of a `[[kind]]`, in the order of the file.
@@ -220,6 +230,11 @@ impl<'t> Item<'t> {
     /// Notes what is probably not meant.
     pub(super) fn doubtful(&self, cause: impl Into<String>, cure: impl Into<String>) {
         self.file.doubtful(self.span.clone(), cause, cure);
+    }
+
+    /// The key that it stands under.
+    pub(super) fn key(&self) -> &'t str {
+        self.key
     }
 
     /// The kind of value, with its article.

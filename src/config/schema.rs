@@ -16,8 +16,8 @@ pub(super) struct Keys {
 
 pub(super) const TOP: Keys = Keys {
     place: "the top level of footbridge.toml",
-    known: &["state_dir", "mappings", "listener", "limits", "app", "provider"],
-    later: &["tls", "console", "store", "notify"],
+    known: &["state_dir", "mappings", "listener", "console", "limits", "store", "app", "provider"],
+    later: &["tls", "notify"],
 };
 
 pub(super) const LISTENER: Keys = Keys {
@@ -25,6 +25,11 @@ pub(super) const LISTENER: Keys = Keys {
     known: &["protocol", "bind", "tls", "allow_plaintext"],
     later: &["certificate", "key", "require_tls", "provider", "proxy_protocol", "report_at"],
 };
+
+pub(super) const CONSOLE: Keys =
+    Keys { place: "[console]", known: &["bind", "public_url", "password"], later: &[] };
+
+pub(super) const STORE: Keys = Keys { place: "[store]", known: &["kind", "key"], later: &["url"] };
 
 pub(super) const LIMITS: Keys = Keys {
     place: "[limits]",
@@ -49,7 +54,17 @@ pub(super) const LIMITS: Keys = Keys {
 
 pub(super) const APP: Keys = Keys {
     place: "[app.NAME]",
-    known: &["provider", "tenant", "client_id", "secret", "scopes"],
+    known: &[
+        "provider",
+        "tenant",
+        "client_id",
+        "secret",
+        "redirect_uri",
+        "redirect_listen",
+        "pkce",
+        "scopes",
+        "resource",
+    ],
     later: &[
         "certificate",
         "key",
@@ -57,21 +72,30 @@ pub(super) const APP: Keys = Keys {
         "federated_token_file",
         "service_account",
         "secret_expires",
-        "redirect_uri",
-        "redirect_listen",
-        "pkce",
-        "resource",
     ],
 };
 
 pub(super) const PROVIDER: Keys = Keys {
     place: "[provider.NAME]",
-    known: &["extends", "token_url", "scopes", "imap", "smtp", "sasl", "ca_file"],
-    later: &["authorize_url", "device_url", "pop3", "outbound_proxy"],
+    known: &[
+        "extends",
+        "authorize_url",
+        "token_url",
+        "device_url",
+        "scopes",
+        "imap",
+        "smtp",
+        "sasl",
+        "ca_file",
+    ],
+    later: &["pop3", "outbound_proxy"],
 };
 
 pub(super) const SCOPES: Keys =
-    Keys { place: "scopes of [provider.NAME]", known: &["application"], later: &["delegated"] };
+    Keys { place: "scopes of [provider.NAME]", known: &["application", "delegated"], later: &[] };
+
+pub(super) const DELEGATED: Keys =
+    Keys { place: "delegated of scopes", known: &["imap", "smtp"], later: &["pop3"] };
 
 pub(super) const ENDPOINT: Keys =
     Keys { place: "imap and smtp of [provider.NAME]", known: &["host", "port", "tls"], later: &[] };
@@ -90,16 +114,37 @@ pub(super) const ACCOUNT: Keys = Keys {
         "app",
         "grant",
         "mailboxes",
+        "sign_in",
         "smtp_user",
         "protocols",
         "from_networks",
     ],
-    later: &["sign_in", "no_password_from", "senders", "max_sends", "accept_risk"],
+    later: &["no_password_from", "senders", "max_sends", "accept_risk"],
 };
 
 /// Every kind of table.
-pub(super) const ALL: [&Keys; 10] =
-    [&TOP, &LISTENER, &LIMITS, &APP, &PROVIDER, &SCOPES, &ENDPOINT, &SECRET, &MAPPINGS, &ACCOUNT];
+pub(super) const ALL: [&Keys; 13] = [
+    &TOP, &LISTENER, &CONSOLE, &LIMITS, &STORE, &APP, &PROVIDER, &SCOPES, &DELEGATED, &ENDPOINT, &SECRET,
+    &MAPPINGS, &ACCOUNT,
+];
+
+/// What keys are called elsewhere, and what they are called here.
+const SYNONYMS: [(&str, &str); 7] = [
+    ("client_secret", "secret"),
+    ("tenant_id", "tenant"),
+    ("oauth2_scope", "scopes"),
+    ("oauth2_flow", "grant"),
+    ("permission_url", "authorize_url"),
+    ("username", "login"),
+    ("user", "login"),
+];
+
+/// The key of a table that was probably meant.
+pub(super) fn meant(keys: &Keys, written: &str) -> Option<&'static str> {
+    let all = || keys.known.iter().chain(keys.later).copied();
+    let synonym = SYNONYMS.iter().find(|(other, ours)| *other == written && all().any(|key| key == *ours));
+    synonym.map(|(_, ours)| *ours).or_else(|| nearest(written, all()))
+}
 
 /// How unlike two words may be to be taken for one another: 1 is alike, 0 has nothing in common.
 /// One slip in a word of four letters is 0.75; `tls` and `line` have 0.25.
@@ -155,7 +200,7 @@ mod tests {
         assert_eq!(cure_for_unknown(&APP, "bind"), "\"bind\" belongs to [[listener]]");
         assert_eq!(
             cure_for_unknown(&SCOPES, "colour"),
-            "the keys of scopes of [provider.NAME] are application"
+            "the keys of scopes of [provider.NAME] are application, delegated"
         );
     }
 }

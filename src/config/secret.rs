@@ -35,6 +35,23 @@ pub(super) fn read(item: &Item<'_>, environment: &Environment<'_>) -> Option<(So
     }
 }
 
+/// As [`read`], where the value itself is often written in place of where it is kept.
+pub(super) fn value(
+    item: &Item<'_>,
+    environment: &Environment<'_>,
+    what: &str,
+) -> Option<(Source, Option<Secret>)> {
+    if item.is_string() {
+        let cause = format!("{what} stands in the configuration itself");
+        item.wrong(
+            cause,
+            format!("keep it elsewhere: {} = {{ env = \"…\" }} or {{ file = \"…\" }}", item.key()),
+        );
+        return None;
+    }
+    read(item, environment)
+}
+
 fn source(table: &Table<'_>, way: &'static str) -> Option<Source> {
     let item = table.get(way)?;
     if way == "command" {

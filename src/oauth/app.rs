@@ -55,7 +55,7 @@ pub struct Consent {
     pub pkce: Pkce,
     /// Scopes beside those of the protocols: for an `id_token` and a refresh token.
     pub identity_scopes: Vec<String>,
-    /// What the authority wants in the authorization request beside what RFC 6749 has.
+    /// What the authority wants in the authorization request beside what RFC 6749 has, `prompt` too.
     pub parameters: Vec<(String, String)>,
 }
 
@@ -63,7 +63,8 @@ pub struct Consent {
 /// byte for byte (RFC 6749 §3.1.2.3), and `http://localhost:8025` is another than `http://localhost:8025/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Redirect {
-    /// To the console's own listener, perhaps by way of a reverse proxy.
+    /// To the console's own listener, perhaps by way of a reverse proxy. A port of 0 is the one that
+    /// the system picks for the console.
     Console(String),
     /// To an address that is listened on only while a consent is pending.
     Own {

@@ -113,7 +113,9 @@ pub fn admit(verified: &Verified, kind: ProtocolKind) -> Result<Permit, Refusal>
     let account = verified.account();
     let mailbox = match &account.mailbox {
         Some(mailbox) => mailbox.clone(),
-        None if account.mailboxes.iter().any(|mailbox| mailbox == verified.login()) => {
+        None if account.mailboxes.iter().any(|mailbox| mailbox == verified.login())
+            || opens_login_as_typed(account, verified.login()) =>
+        {
             verified.login().to_owned()
         }
         None => {
@@ -127,6 +129,17 @@ pub fn admit(verified: &Verified, kind: ProtocolKind) -> Result<Permit, Refusal>
         (ProtocolKind::Smtp, None) | (ProtocolKind::Imap, _) => mailbox.clone(),
     };
     Ok(Permit { account: Arc::clone(account), mailbox, user, shown: verified.shown().cloned() })
+}
+
+/// Whether the login is the mailbox, whichever it is: the authority has found the password to be its
+/// own. What could end the user's field of a SASL response, or be taken for two addresses, is none.
+fn opens_login_as_typed(account: &Account, login: &str) -> bool {
+    let is_plain = |text: &str| {
+        !text.is_empty()
+            && !text.contains(|char: char| char.is_control() || char.is_whitespace() || char == '@')
+    };
+    let is_address = login.split_once('@').is_some_and(|(local, domain)| is_plain(local) && is_plain(domain));
+    account.authority_checks && account.mailboxes.is_empty() && is_address
 }
 
 #[cfg(test)]
@@ -209,6 +222,22 @@ mod tests {
         let opened = permit(wildcard(), "Ann@Example.com", ProtocolKind::Imap).await.unwrap();
         assert_eq!(opened.mailbox(), "ann@example.com");
         let refusal = permit(wildcard(), "bob@example.com", ProtocolKind::Imap).await.unwrap_err();
+        assert_eq!(refusal.failure, Failure::NotPermitted);
+    }
+
+    #[tokio::test]
+    async fn a_wildcard_opens_the_login_as_typed_where_the_authority_checks_the_password() {
+        let wildcard = |authority_checks| Account { authority_checks, ..account("*@example.com") };
+        let opened = permit(wildcard(true), "Ann@Example.com", ProtocolKind::Imap).await.unwrap();
+        assert_eq!((opened.mailbox(), opened.user()), ("ann@example.com", "ann@example.com"));
+        for login in ["@example.com", "ann@x@example.com", "a b@example.com", "a\u{1}auth=b@example.com"] {
+            let refusal = permit(wildcard(true), login, ProtocolKind::Imap).await.unwrap_err();
+            assert_eq!(refusal.failure, Failure::NotPermitted, "{login:?}");
+        }
+        let refusal = permit(wildcard(false), "ann@example.com", ProtocolKind::Imap).await.unwrap_err();
+        assert_eq!(refusal.failure, Failure::NotPermitted);
+        let some = Account { mailboxes: vec!["bob@example.com".to_owned()], ..wildcard(true) };
+        let refusal = permit(some, "ann@example.com", ProtocolKind::Imap).await.unwrap_err();
         assert_eq!(refusal.failure, Failure::NotPermitted);
     }
 

@@ -262,6 +262,24 @@ fn a_token_url_is_an_https_url() {
     ] {
         footbridge_says(&[("https://login.example.com/{tenant}/token", url, &[&format!("{at}{cause}")])]);
     }
+    for (key, url, cause) in [
+        ("authorize_url", "https://", "authorize_url is no URL: empty host"),
+        ("device_url", "mailto:a@example.com", "device_url is no URL of a host"),
+        (
+            "device_url",
+            "http://example.com",
+            "device_url is not https: what is asked there would cross the network in clear",
+        ),
+        ("authorize_url", "https://example.com/#a", "authorize_url has a fragment"),
+    ] {
+        let written = format!("[provider.lab]\n{key} = \"{url}\"\n");
+        let column = key.len() + 4;
+        footbridge_says(&[(
+            "[provider.lab]\n",
+            &written,
+            &[&format!("footbridge.toml:22:{column}: {cause}")],
+        )]);
+    }
     for url in ["http://localhost:1/{tenant}", "http://127.0.0.1:1/{tenant}", "http://[::1]:1/{tenant}"] {
         footbridge_says(&[("https://login.example.com/{tenant}/token", url, &[])]);
     }
@@ -296,9 +314,11 @@ fn an_app_needs_a_tenant_of_its_own_where_the_provider_has_one() {
     for tenant in ["common", "organizations", "Consumers"] {
         let main = with(&with(MAIN, "contoso.onmicrosoft.com", tenant), "\"lab\"", "\"microsoft365\"");
         let expected = format!(
-            "footbridge.toml:17:10: \"{tenant}\" is no tenant that an app can log in to as itself (AADSTS50194)"
+            "footbridge.toml:17:10: \"{tenant}\" is no tenant that an app can log in to as itself (AADSTS50194, AADSTS9001023)"
         );
-        assert_eq!(causes(&printed(&main, MAPPINGS)), [expected]);
+        let main = with(&main, "[\"mail\"]", "[\"https://mail.example.com/.default\"]");
+        let two = format!("{MAPPINGS}{}", with(MAPPINGS, "scanner", "printer"));
+        assert_eq!(causes(&printed(&main, &two)), [expected]);
     }
 }
 
@@ -394,6 +414,38 @@ fn files_that_are_missing_are_named() {
     assert!(printed.starts_with("footbridge.toml:22:11: ca.pem holds no certificate"), "{printed}");
     let nowhere = load_with(Path::new("/nowhere/footbridge.toml"), &environment).unwrap_err().to_string();
     assert!(nowhere.starts_with("/nowhere/footbridge.toml: cannot read the file: No such file"), "{nowhere}");
+}
+
+#[test]
+fn an_app_without_a_name_is_one_mistake() {
+    let printed = printed(&with(MAIN, "[app.contoso]", "[app]"), MAPPINGS);
+    assert_eq!(
+        causes(&printed),
+        ["footbridge.toml:16:1: \"provider\" stands in [app], which needs a name"],
+        "{printed}"
+    );
+}
+
+#[test]
+fn a_key_by_the_name_that_it_has_elsewhere_is_recognised() {
+    let cure = |part: &str, other: &str, cause: &str| {
+        let printed = printed(&with(MAIN, part, other), MAPPINGS);
+        assert_eq!(causes(&printed), [cause], "{printed}");
+        printed.lines().last().unwrap().to_owned()
+    };
+    let secret = "footbridge.toml:19:1: unknown key \"client_secret\" in [app.contoso]";
+    assert_eq!(cure("\nsecret", "\nclient_secret", secret), "  cure: did you mean \"secret\"?");
+    let tenant = "footbridge.toml:17:1: unknown key \"tenant_id\" in [app.contoso]";
+    assert_eq!(cure("\ntenant", "\ntenant_id", tenant), "  cure: did you mean \"tenant\"?");
+}
+
+#[test]
+fn a_client_id_that_is_no_guid_is_doubtful_at_entra_alone() {
+    let named = with(MAIN, "22222222-3333-4444-5555-666666666666", "my-app");
+    assert_eq!(causes(&printed(&named, MAPPINGS)), [""; 0]);
+    let expected = "footbridge.toml:18:13: warning: \"my-app\" has not the form of a GUID, as the client ids of Entra have";
+    let at_entra = with(&named, "\"lab\"", "\"microsoft365\"");
+    assert_eq!(causes(&printed(&at_entra, MAPPINGS)), [expected]);
 }
 
 #[test]

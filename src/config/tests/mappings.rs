@@ -28,9 +28,9 @@ fn an_empty_mappings_file_is_a_mistake() {
 fn an_account_with_nothing_in_it_lacks_four_keys() {
     let expected = [
         "mappings.toml:1:1: [[account]] has no login",
-        "mappings.toml:1:1: [[account]] has no password",
         "mappings.toml:1:1: [[account]] has no app",
         "mappings.toml:1:1: [[account]] has no grant",
+        "mappings.toml:1:1: [[account]] has no password",
     ];
     assert_eq!(causes(&printed(MAIN, "[[account]]\n")), expected);
 }

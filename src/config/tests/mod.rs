@@ -1,11 +1,16 @@
 //! Files in, mistakes out.
 
 mod arbitrary;
+mod consent;
+mod console;
 mod examples;
 mod footbridge;
+mod grants;
+mod keys;
 mod later;
 mod mappings;
 mod meaning;
+mod presets;
 mod secrets;
 mod syntax;
 
@@ -60,6 +65,9 @@ fn environment(name: &str) -> Option<OsString> {
         "GUID_SECRET" => Some("77777777-3333-4444-5555-666666666666".into()),
         "TENANT" => Some("fabrikam.onmicrosoft.com".into()),
         "WHO" => Some("scanner".into()),
+        "SHORT_KEY" => Some("fifteen bytes..".into()),
+        "LONG_KEY" => Some("sixteen bytes...".into()),
+        "CONSOLE_PASSWORD" | "SEALING_KEY" => Some("correct horse battery staple".into()),
         "EMPTY" => Some("".into()),
         "HASHED" => Some(HASH.into()),
         _ => None,
