@@ -4,21 +4,22 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, HashSet},
     sync::Arc,
+    time::SystemTime,
 };
 
 use super::{
-    Provider, authority, console,
+    Provider, authority, console, credential,
     mistake::quoted,
     provider::{Providers, Settings},
     reader::{Item, Table},
     redirect,
     schema::{self, nearest},
-    scopes, secret,
+    scopes,
 };
 use crate::{
     ids::AppName,
-    oauth::{App, Consent, Credential, Pkce},
-    secret::{Environment, Secret, Source},
+    oauth::{App, Consent, Pkce},
+    secret::{Environment, Secret},
 };
 
 /// Every app that was written, those with mistakes too: accounts that name them name something.
@@ -50,12 +51,13 @@ impl<'t> Apps<'t> {
         providers: &Providers<'_>,
         console: &console::Written<'_>,
         environment: &Environment<'_>,
+        now: SystemTime,
     ) -> Self {
         let tables = top.named("app", &schema::APP);
         let named = !top.has_nameless("app");
         let entries = tables
             .into_iter()
-            .map(|(name, table)| (name, read(name, &table, providers, console, environment)))
+            .map(|(name, table)| (name, read(name, &table, providers, console, (environment, now))))
             .collect();
         if top.lacks("app") {
             top.missing(
@@ -97,7 +99,7 @@ fn read<'t>(
     table: &Table<'t>,
     providers: &Providers<'_>,
     console: &console::Written<'_>,
-    environment: &Environment<'_>,
+    (environment, now): (&Environment<'_>, SystemTime),
 ) -> Entry<'t> {
     let app_name = AppName::new(name);
     if !name.chars().all(|char| char.is_alphanumeric() || "-_.".contains(char)) || name.is_empty() {
@@ -108,7 +110,7 @@ fn read<'t>(
     let client_id =
         table.need("client_id", "add client_id = \"…\", which the authority shows for the registration");
     let client_id = client_id.and_then(|item| client_id_of(&item, settings.as_ref(), environment));
-    let secret = read_secret(name, table, environment);
+    let credential = credential::read(name, table, environment, now);
     let scopes = table.get("scopes").map(|item| scopes::list(&item));
     let tenant = table.get("tenant").map(|item| tenant(&item, environment));
     let written_tenant = tenant.clone().flatten().zip(table.get("tenant"));
@@ -121,10 +123,11 @@ fn read<'t>(
             Some(scopes) => scopes.map(|scopes| (scopes.clone(), scopes::for_all(&scopes)))?,
             None => (settings.application_scopes.clone(), settings.delegated_scopes.clone()),
         };
+        let (credential, credential_expires) = credential?;
         Some(App {
             name: app_name.clone(),
             client_id: client_id?,
-            credential: Credential::Secrets(vec![secret?]),
+            credential,
             authority: authority?,
             application_scopes,
             delegated_scopes,
@@ -135,7 +138,7 @@ fn read<'t>(
                 parameters: settings.parameters.clone(),
             },
             resource: resource?,
-            credential_expires: None,
+            credential_expires,
             trust: Arc::clone(&settings.provider.trust),
         })
     };
@@ -199,40 +202,4 @@ fn client_id_of(
         );
     }
     Some(client_id)
-}
-
-/// What may stand in the place of a secret, none of which is built.
-const INSTEAD: [&str; 3] = ["certificate", "federated_token_file", "service_account"];
-
-fn read_secret(name: &str, table: &Table<'_>, environment: &Environment<'_>) -> Option<Source> {
-    if INSTEAD.iter().any(|key| table.has(key)) && !table.has("secret") {
-        return None;
-    }
-    let item = table.need(
-        "secret",
-        "add secret = { env = \"…\" }, { file = \"…\" }, { command = [\"…\"] } or { credential = \"…\" }",
-    )?;
-    if item.is_string() {
-        if item.string() == Some("login-password") {
-            let cause = "secret = \"login-password\" is not available in this version";
-            item.wrong(cause, "write secret = { env = \"…\" } or { file = \"…\" }");
-        } else {
-            let cause = "the secret stands in the configuration itself";
-            item.wrong(cause, "keep it elsewhere: secret = { env = \"…\" } or { file = \"…\" }");
-        }
-        return None;
-    }
-    if item.is_list() {
-        let cause = "a list of secrets is not available in this version";
-        item.wrong(cause, "write one: secret = { env = \"…\" } or { file = \"…\" }");
-        return None;
-    }
-    let (source, value) = secret::read(&item, environment)?;
-    if value.is_some_and(|value| value.has_form_of_guid()) {
-        item.doubtful(
-            format!("the secret of app {} has the form of a GUID, as its id has, not its value", quoted(name)),
-            "copy the column Value in Entra > App registrations > Certificates & secrets; it is shown only once",
-        );
-    }
-    Some(source)
 }

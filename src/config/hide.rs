@@ -66,7 +66,9 @@ fn is_secret_key(key: &str) -> bool {
         && !["token_url", "authorize_url", "auth_failures", "auth_failure_window"].contains(&key.as_str())
         // That of a database holds a password.
         || key == "url"
-        || ["password", "secret"].iter().any(|word| strsim::damerau_levenshtein(word, &key) <= 2)
+        || ["password", "secret", "service_account"]
+            .iter()
+            .any(|word| strsim::damerau_levenshtein(word, &key) <= 2)
 }
 
 /// The key and value around a byte of the file: the innermost that is no `[table]` of its own.

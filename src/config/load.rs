@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
+    time::SystemTime,
 };
 
 use tokio::{
@@ -26,6 +27,7 @@ use super::{
 };
 use crate::{
     account::{Account, Accounts, StoredPassword, hash},
+    clock::{Clock as _, System},
     ids::ProtocolKind,
     oauth::App,
     policy::{throttle::Limits, timing::Timing},
@@ -50,20 +52,20 @@ pub struct Loaded {
 /// # Errors
 /// Every mistake of both files, in their order.
 pub fn load(path: &Path) -> Result<Loaded, Mistakes> {
-    load_with(path, &|name| std::env::var_os(name))
+    load_with(path, &|name| std::env::var_os(name), System.now())
 }
 
-/// As [`load`], with another environment than that of the process.
+/// As [`load`], with another environment than that of the process, and at another time.
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_with(path: &Path, environment: &Environment<'_>) -> Result<Loaded, Mistakes> {
+pub fn load_with(path: &Path, environment: &Environment<'_>, now: SystemTime) -> Result<Loaded, Mistakes> {
     let file = File::read(path).map_err(|cause| {
         let cure = cure_for_unreadable(&cause, "name another with --config or FOOTBRIDGE_CONFIG");
         Mistakes::new(vec![in_whole_file(path, cause, cure)])
     })?;
     let tree = file.parse();
-    let written = Written::read(&file, &tree, environment);
+    let written = Written::read(&file, &tree, environment, now);
     let mappings = written.mappings.as_deref().and_then(|path| written.open(path));
     let mapped = mappings.map(|file| (Arc::clone(file.path()), written.map(&file, environment)));
     let mut mistakes = file.mistakes(&tree);
@@ -92,7 +94,7 @@ struct Written<'t> {
 }
 
 impl<'t> Written<'t> {
-    fn read(file: &'t File, tree: &'t DeTable<'t>, environment: &Environment<'_>) -> Self {
+    fn read(file: &'t File, tree: &'t DeTable<'t>, environment: &Environment<'_>, now: SystemTime) -> Self {
         let top = Table::top(file, tree, &schema::TOP);
         let mut taken = HashMap::new();
         let listeners = listener::read_all(&top, &mut taken);
@@ -110,7 +112,7 @@ impl<'t> Written<'t> {
             limits,
             timing,
             store_keys: store::read(&top, environment),
-            apps: Apps::read(&top, &providers, &console, environment),
+            apps: Apps::read(&top, &providers, &console, environment, now),
             console,
             top,
         }

@@ -5,13 +5,15 @@
 //! checks the configuration again.
 //!
 //! `schema` has every key as data; the other files have one table each: `listener` has
-//! `[[listener]]`, `app` has `[app.NAME]`. They read through `reader`, which answers `None` after it
+//! `[[listener]]`, `app` has `[app.NAME]`, with
+//! `credential` for how an app proves itself. They read through `reader`, which answers `None` after it
 //! has noted a mistake in the `file`, so that reading goes on and finds the next one.
 
 mod account;
 mod app;
 mod authority;
 mod console;
+mod credential;
 mod file;
 mod grants;
 mod hide;

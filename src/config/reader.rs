@@ -4,6 +4,7 @@ use std::{ops::Range, path::PathBuf, time::Duration};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use toml::value::Datetime;
 
 use super::{
     file::File,
@@ -310,6 +311,11 @@ impl<'t> Item<'t> {
             }
         }
         found.copied()
+    }
+
+    /// A date, perhaps with a time, bare or as a string. Notes no mistake.
+    pub(super) fn datetime(&self) -> Option<Datetime> {
+        self.value.as_datetime().copied().or_else(|| self.value.as_str()?.parse().ok())
     }
 
     /// `true` or `false`.

@@ -64,15 +64,15 @@ pub(super) const APP: Keys = Keys {
         "pkce",
         "scopes",
         "resource",
-    ],
-    later: &[
         "certificate",
         "key",
+        "key_password",
         "assertion_alg",
         "federated_token_file",
         "service_account",
         "secret_expires",
     ],
+    later: &[],
 };
 
 pub(super) const PROVIDER: Keys = Keys {

@@ -89,8 +89,9 @@ fn cure(error: &SourceError) -> &'static str {
     }
 }
 
+/// Warns of a file with a secret that everybody may read.
 #[cfg(unix)]
-fn warn_of_world_readable(item: &Item<'_>, path: &Path) {
+pub(super) fn warn_of_world_readable(item: &Item<'_>, path: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
 
     let readable = std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o004 != 0);
@@ -101,4 +102,4 @@ fn warn_of_world_readable(item: &Item<'_>, path: &Path) {
 }
 
 #[cfg(not(unix))]
-fn warn_of_world_readable(_: &Item<'_>, _: &Path) {}
+pub(super) fn warn_of_world_readable(_: &Item<'_>, _: &Path) {}

@@ -40,7 +40,7 @@ fn every_example_is_without_a_mistake() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/examples");
     let mut seen = 0;
     for example in std::fs::read_dir(folder).unwrap() {
-        let loaded = load_with(&example.unwrap().path().join("footbridge.toml"), &asked_for);
+        let loaded = load_with(&example.unwrap().path().join("footbridge.toml"), &asked_for, now());
         let loaded = loaded.unwrap_or_else(|mistakes| panic!("{mistakes}"));
         assert_eq!(loaded.warnings(), []);
         seen += 1;

@@ -412,7 +412,8 @@ fn files_that_are_missing_are_named() {
         std::fs::write(folder.join("ca.pem"), "hello").unwrap();
     });
     assert!(printed.starts_with("footbridge.toml:22:11: ca.pem holds no certificate"), "{printed}");
-    let nowhere = load_with(Path::new("/nowhere/footbridge.toml"), &environment).unwrap_err().to_string();
+    let nowhere =
+        load_with(Path::new("/nowhere/footbridge.toml"), &environment, now()).unwrap_err().to_string();
     assert!(nowhere.starts_with("/nowhere/footbridge.toml: cannot read the file: No such file"), "{nowhere}");
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Every key of the configuration that has a meaning and no effect yet, and a line that says it.
-const KEYS: [(&str, &[&str]); 5] = [
+const KEYS: [(&str, &[&str]); 4] = [
     (
         "[[listener]]\nprotocol = \"imap\"\nbind = \"127.0.0.1:2143\"\n",
         &[
@@ -24,17 +24,6 @@ const KEYS: [(&str, &[&str]); 5] = [
             "auth_failures = 5",
             "auth_failure_window = \"5m\"",
             "send_wait = \"30s\"",
-        ],
-    ),
-    (
-        "[app.other]\nprovider = \"lab\"\ntenant = \"t\"\nclient_id = \"x\"\nsecret = { env = \"CONTOSO_SECRET\" }\n",
-        &[
-            "certificate = \"app.pem\"",
-            "key = \"app.key\"",
-            "assertion_alg = \"PS256\"",
-            "federated_token_file = \"token\"",
-            "service_account = { file = \"key.json\" }",
-            "secret_expires = 2027-04-05",
         ],
     ),
     (
@@ -123,21 +112,6 @@ fn every_value_that_has_no_effect_yet_is_refused_by_name() {
             "bind = \"127.0.0.1:1143\"",
             "bind = \"0.0.0.0:1143\"\ntls = \"implicit\"",
             &["footbridge.toml:7:7: tls = \"implicit\" is not available in this version"],
-        ),
-        (
-            "{ env = \"CONTOSO_SECRET\" }",
-            "\"login-password\"",
-            &["footbridge.toml:19:10: secret = \"login-password\" is not available in this version"],
-        ),
-        (
-            "{ env = \"CONTOSO_SECRET\" }",
-            "[{ env = \"CONTOSO_SECRET\" }, { env = \"X\" }]",
-            &["footbridge.toml:19:10: a list of secrets is not available in this version"],
-        ),
-        (
-            "secret = { env = \"CONTOSO_SECRET\" }",
-            "certificate = \"app.pem\"",
-            &["footbridge.toml:19:1: \"certificate\" in [app.contoso] is not available in this version"],
         ),
     ]);
     let refused = "mappings.toml:6:14: protocols = \"pop3\" is not available in this version";

@@ -156,8 +156,8 @@ fn the_state_folder_is_the_one_of_systemd_unless_one_is_written() {
         "STATE_DIRECTORY" => Some("/run/one:/run/two".into()),
         other => environment(other),
     };
-    assert_eq!(load_with(&path, &given).unwrap().config.state_dir, Path::new("/run/one"));
-    assert!(load_with(&path, &environment).unwrap().config.state_dir.ends_with("footbridge"));
+    assert_eq!(load_with(&path, &given, now()).unwrap().config.state_dir, Path::new("/run/one"));
+    assert!(load_with(&path, &environment, now()).unwrap().config.state_dir.ends_with("footbridge"));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod arbitrary;
 mod consent;
 mod console;
+mod credentials;
 mod examples;
 mod footbridge;
 mod grants;
@@ -14,7 +15,11 @@ mod presets;
 mod secrets;
 mod syntax;
 
-use std::{ffi::OsString, path::Path};
+use std::{
+    ffi::OsString,
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
 use super::{Loaded, Mistakes, load_with};
 
@@ -74,6 +79,11 @@ fn environment(name: &str) -> Option<OsString> {
     }
 }
 
+/// The time of the tests: the 1st of June 2026, noon.
+fn now() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_hours(494_532)
+}
+
 /// A text with one part replaced, which must be there.
 fn with(text: &str, part: &str, other: &str) -> String {
     assert!(text.contains(part), "{part} is not in the text");
@@ -88,7 +98,7 @@ fn load_prepared(main: &str, mappings: &str, prepare: impl Fn(&Path)) -> (Result
     std::fs::write(&path, main).unwrap();
     std::fs::write(folder.path().join("mappings.toml"), mappings).unwrap();
     prepare(folder.path());
-    let loaded = load_with(&path, &environment);
+    let loaded = load_with(&path, &environment, now());
     let printed = match &loaded {
         Ok(loaded) => loaded.warnings().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
         Err(mistakes) => mistakes.to_string(),
