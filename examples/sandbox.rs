@@ -57,16 +57,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let loaded =
         config::load(&folder.path().join("footbridge.toml")).map_err(|mistakes| mistakes.to_string())?;
     let (config, _) = loaded.hash_plain_passwords().await.map_err(|mistakes| mistakes.to_string())?;
-    let app = App::build(config).await?;
+    let stop = Stop::default();
+    let app = App::build(config, stop.clone()).await?;
     introduce(&app, folder.path(), &letter);
     let _writing =
         logging::start(logging::Format::Text, tracing::Level::INFO).map_err(|error| error.to_string())?;
 
-    let stop = Stop::default();
-    let asked = stop.clone();
     tokio::select! {
-        () = app.run(stop) => (),
-        () = until_interrupted(asked) => (),
+        () = app.run() => (),
+        () = until_interrupted(stop) => (),
     }
     println!("\nGone, and {} with it.", folder.path().display());
     Ok(())

@@ -174,6 +174,12 @@ impl Accounts {
             .or_else(|| self.by_login.get(&LoginPattern::AnyAt(domain?)))
     }
 
+    /// Whether an account, perhaps of another configuration, has a login that is still there.
+    #[must_use]
+    pub fn has_any_login_of(&self, account: &Account) -> bool {
+        account.logins.iter().any(|login| self.by_login.contains_key(login))
+    }
+
     /// Every account, in the order of the file.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Account>> {
         self.all.iter()

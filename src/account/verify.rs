@@ -113,12 +113,17 @@ impl Verified {
 
 /// Checks passwords.
 pub struct Verifier {
-    key: hmac::Key,
-    remembered: Mutex<HashMap<[u8; 32], SystemTime>>,
+    memory: Arc<Memory>,
     /// Hashing takes a core and some 20 MiB; more at once than there are cores gains nothing.
     hashing: Arc<Semaphore>,
     price: Arc<Price>,
     clock: SharedClock,
+}
+
+/// The passwords that were good before.
+struct Memory {
+    key: hmac::Key,
+    remembered: Mutex<HashMap<[u8; 32], SystemTime>>,
 }
 
 /// What a failed check does, whatever was wrong: how many hashes of each set of parameters.
@@ -133,13 +138,24 @@ impl Verifier {
     #[must_use]
     pub fn new(accounts: &Accounts, clock: SharedClock) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let key =
+            hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).expect("the system has randomness");
         Self {
-            key: hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
-                .expect("the system has randomness"),
-            remembered: Mutex::default(),
+            memory: Arc::new(Memory { key, remembered: Mutex::default() }),
             hashing: Arc::new(Semaphore::new(cores)),
             price: Arc::new(Price::of(accounts)),
             clock,
+        }
+    }
+
+    /// The same for other accounts: good passwords stay known, and hashing keeps its bound.
+    #[must_use]
+    pub fn renewed(&self, accounts: &Accounts) -> Self {
+        Self {
+            memory: Arc::clone(&self.memory),
+            hashing: Arc::clone(&self.hashing),
+            price: Arc::new(Price::of(accounts)),
+            clock: Arc::clone(&self.clock),
         }
     }
 
@@ -191,7 +207,7 @@ impl Verifier {
     }
 
     fn digest(&self, login: &str, stored: &StoredPassword, password: &Secret) -> [u8; 32] {
-        let mut context = hmac::Context::with_key(&self.key);
+        let mut context = hmac::Context::with_key(&self.memory.key);
         for part in [login.as_bytes(), stored.as_str().as_bytes(), password.expose()] {
             context.update(&part.len().to_le_bytes());
             context.update(part);
@@ -204,7 +220,7 @@ impl Verifier {
     fn remembers(&self, login: &str, stored: &StoredPassword, password: &Secret) -> bool {
         let digest = self.digest(login, stored, password);
         let now = self.clock.now();
-        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut remembered = self.memory.remembered.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(last_used) = remembered.get_mut(&digest) else {
             return false;
         };
@@ -219,7 +235,7 @@ impl Verifier {
     fn remember(&self, login: &str, stored: &StoredPassword, password: &Secret) {
         let digest = self.digest(login, stored, password);
         let now = self.clock.now();
-        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut remembered = self.memory.remembered.lock().unwrap_or_else(PoisonError::into_inner);
         if remembered.len() >= MOST_REMEMBERED {
             remembered.retain(|_, last_used| !is_stale(*last_used, now));
         }
@@ -426,6 +442,17 @@ mod tests {
         check(&verifier, &before, "ann@example.com", "first").await.unwrap();
         let after = accounts(&["second"]);
         assert_eq!(check(&verifier, &after, "ann@example.com", "first").await, Err(Failure::BadCredentials));
+    }
+
+    #[tokio::test]
+    async fn a_good_password_is_remembered_when_other_entries_change() {
+        let before = accounts(&["first"]);
+        let (verifier, _) = verifier(&before);
+        check(&verifier, &before, "ann@example.com", "first").await.unwrap();
+        let stored = &before.find("ann@example.com").unwrap().passwords[0];
+        let renewed = verifier.renewed(&Accounts::default());
+        assert!(renewed.remembers("ann@example.com", stored, &Secret::new("first")));
+        assert!(!renewed.remembers("bob@example.com", stored, &Secret::new("first")));
     }
 
     /// Hashes that nothing matches, of parameters such as `m=64,t=1,p=1`.

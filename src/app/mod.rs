@@ -2,48 +2,44 @@
 //!
 //! The only room that knows everybody. [`App::build`] takes the state folder and binds every
 //! listener, so that a mistake shows before anything is announced; [`App::run`] serves until it is
-//! told to stop, and drains.
+//! told to stop, and drains. `bridge` is what its tasks share, `doors` who is let in where, `control`
+//! the socket that the program's other commands talk to.
 
+mod bridge;
+mod control;
+mod doors;
 mod lock;
 pub mod logging;
 
-use std::{
-    io,
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use sd_notify::NotifyState;
 use tokio::{task::spawn_blocking, time::timeout};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    account::Verifier,
     clock::{SharedClock, System},
     config::Config,
-    dialogue::Protocol,
-    ids::{ProtocolKind, SessionId},
-    imap::Imap,
-    net::{listener::Listener, names::Names},
+    ids::ProtocolKind,
     oauth::{ConfigureError, Tokens},
     policy::timing,
     secret::SourceError,
-    session::{self, House, Promises},
-    smtp::Smtp,
     store::{Store, StoreError},
 };
 
+use bridge::Bridge;
+use doors::Bound;
 use lock::StateLock;
+
+pub use control::{Declined, Health, socket_path};
 
 /// A bridge that is ready to serve.
 #[derive(Debug)]
 pub struct App {
-    house: Arc<House>,
-    listeners: Vec<(ProtocolKind, Listener)>,
+    bridge: Arc<Bridge>,
+    bound: Vec<Bound>,
+    control: Option<control::Socket>,
     _lock: StateLock,
 }
 
@@ -108,86 +104,73 @@ pub struct Stop {
 }
 
 impl App {
-    /// Takes the state folder and binds every listener. Serves nobody yet.
+    /// Takes the state folder and binds every listener. Serves nobody yet, until `stop` at the longest.
     ///
     /// # Errors
     /// [`BuildError`] names the folder or the address.
-    pub async fn build(config: Config) -> Result<Self, BuildError> {
+    pub async fn build(config: Config, stop: Stop) -> Result<Self, BuildError> {
         let lock = StateLock::take(&config.state_dir)?;
-        let mut listeners = Vec::new();
+        let mut bound = Vec::new();
         for wanted in &config.listeners {
-            let bind = |error| BuildError::Bind { bind: wanted.bind.clone(), error };
-            listeners.push((wanted.protocol, Listener::bind(&wanted.bind).await.map_err(bind)?));
+            bound.push(Bound::new(wanted).await?);
         }
-        let house = Arc::new(house(config).await?);
-        Ok(Self { house, listeners, _lock: lock })
+        let control = control::Socket::bind(&config.state_dir)?;
+        let clock: SharedClock = Arc::new(System);
+        let tokens = Arc::new(Tokens::new(store(&config).await?, Arc::clone(&clock)));
+        let bridge = Arc::new(Bridge::new(config, tokens, clock, stop).await?);
+        Ok(Self { bridge, bound, control, _lock: lock })
     }
 
     /// The addresses that are listened on.
-    pub fn addresses(&self) -> impl Iterator<Item = (ProtocolKind, std::net::SocketAddr)> + '_ {
-        self.listeners.iter().map(|(kind, listener)| (*kind, listener.addr()))
+    pub fn addresses(&self) -> impl Iterator<Item = (ProtocolKind, SocketAddr)> + '_ {
+        self.bound.iter().map(|bound| (bound.wanted.protocol, bound.listener.addr()))
     }
 
-    /// Serves until `stop` says otherwise, then drains: returns when every session has ended.
-    pub async fn run(self, stop: Stop) {
-        let Self { house, listeners, _lock } = self;
-        let (sessions, accepting) = (TaskTracker::new(), TaskTracker::new());
-        let door = Door { house: Arc::clone(&house), count: Arc::new(AtomicU64::new(1)) };
-        for (kind, listener) in listeners {
-            info!(protocol = kind.name(), listener.addr = %listener.addr(), "listening");
-            let (door, stop, sessions) = (door.clone(), stop.gently.clone(), sessions.clone());
-            match kind {
-                ProtocolKind::Imap => accepting.spawn(door.open::<Imap>(listener, stop, sessions)),
-                ProtocolKind::Smtp => accepting.spawn(door.open::<Smtp>(listener, stop, sessions)),
-            };
-        }
-        let keeper = Arc::clone(&house.tokens);
-        let keeping = stop.gently.clone();
-        accepting.spawn(async move { keeper.keep(keeping).await });
-        announce(&[NotifyState::Ready]);
-        info!(accounts = house.accounts.iter().count(), version = env!("CARGO_PKG_VERSION"), "ready");
-
-        stop.gently.cancelled().await;
-        announce(&[NotifyState::Stopping]);
-        info!(sessions = sessions.len(), grace = ?house.timing.drain_grace, "draining");
-        accepting.close();
-        accepting.wait().await;
-        house.draining.cancel();
-        sessions.close();
-        let gone = timeout(house.timing.drain_grace, sessions.wait());
-        if stop.now.run_until_cancelled(gone).await.is_none_or(|waited| waited.is_err()) {
-            info!(sessions = sessions.len(), "cutting the sessions that are left");
-            house.cut.cancel();
-            let _ = timeout(timing::FAREWELL, sessions.wait()).await;
-        }
-        // A token request that is in flight may finish, unless the authority is slow.
-        let _ = timeout(timing::FAREWELL, stop.now.run_until_cancelled(house.tokens.finish())).await;
+    /// Serves until it is told to stop, then drains: returns when every session has ended.
+    pub async fn run(self) {
+        let Self { bridge, bound, control, _lock } = self;
+        bridge.open(bound);
+        bridge.keep_tokens();
+        let gone = CancellationToken::new();
+        let controlled = control::serve(control, Arc::clone(&bridge), gone.clone());
+        let serving = async {
+            announce(&[NotifyState::Ready]);
+            info!(
+                accounts = bridge.house().accounts.iter().count(),
+                version = env!("CARGO_PKG_VERSION"),
+                "ready"
+            );
+            bridge.stop.gently.cancelled().await;
+            drain(&bridge).await;
+            gone.cancel();
+        };
+        tokio::join!(serving, controlled);
         info!("stopped");
     }
 }
 
-/// What an accepted connection is handed.
-#[derive(Clone)]
-struct Door {
-    house: Arc<House>,
-    count: Arc<AtomicU64>,
-}
-
-impl Door {
-    /// Serves everybody who comes in by `listener`, until `stop`.
-    async fn open<P: Protocol>(self, listener: Listener, stop: CancellationToken, sessions: TaskTracker) {
-        let serve = |stream, peer| {
-            let id = SessionId(self.count.fetch_add(1, Ordering::Relaxed));
-            session::attend::<P>(stream, peer, id, Arc::clone(&self.house))
-        };
-        listener.run(stop, sessions, serve).await;
+/// Lets the sessions end: closes the doors, sends away who has not logged in, waits for the others as
+/// long as they may take.
+async fn drain(bridge: &Bridge) {
+    announce(&[NotifyState::Stopping]);
+    let (sessions, house) = (&bridge.sessions, bridge.house());
+    info!(sessions = sessions.len(), grace = ?house.timing.drain_grace, "draining");
+    bridge.accepting.close();
+    bridge.accepting.wait().await;
+    house.draining.cancel();
+    sessions.close();
+    let gone = timeout(house.timing.drain_grace, sessions.wait());
+    if bridge.stop.now.run_until_cancelled(gone).await.is_none_or(|waited| waited.is_err()) {
+        info!(sessions = sessions.len(), "cutting the sessions that are left");
+        house.cut.cancel();
+        let _ = timeout(timing::FAREWELL, sessions.wait()).await;
     }
+    // A token request that is in flight may finish, unless the authority is slow.
+    let _ = timeout(timing::FAREWELL, bridge.stop.now.run_until_cancelled(bridge.tokens.finish())).await;
 }
 
-async fn house(config: Config) -> Result<House, BuildError> {
-    let clock: SharedClock = Arc::new(System);
-    let providers = config.upstreams.into_iter().collect();
-    let state_dir = config.state_dir;
+async fn store(config: &Config) -> Result<Arc<Store>, BuildError> {
+    let state_dir = config.state_dir.clone();
     let mut keys = Vec::new();
     for source in &config.store_keys {
         keys.push(source.read().await?);
@@ -198,22 +181,7 @@ async fn house(config: Config) -> Result<House, BuildError> {
         path: "tokens.db".into(),
         error: error.into(),
     })??;
-    let tokens = Arc::new(Tokens::new(Arc::new(store), Arc::clone(&clock)));
-    let speaks = |kind: &ProtocolKind| config.listeners.iter().any(|listener| listener.protocol == *kind);
-    let listening: Vec<_> = ProtocolKind::ALL.into_iter().filter(speaks).collect();
-    tokens.configure(config.apps, &config.accounts, &listening).await?;
-    Ok(House {
-        promises: Promises::new(&config.accounts, &providers),
-        verifier: Verifier::new(&config.accounts, clock),
-        tokens,
-        accounts: config.accounts,
-        names: Names::default(),
-        providers,
-        limits: config.limits,
-        timing: config.timing,
-        draining: CancellationToken::new(),
-        cut: CancellationToken::new(),
-    })
+    Ok(Arc::new(store))
 }
 
 /// Tells the service manager, where there is one.

@@ -3,8 +3,10 @@
 //! Exit codes: 0 fine, 1 something is wrong with the account or the configuration and is explained on
 //! standard error, 2 the command line itself is wrong.
 
+mod beside;
 pub mod check;
 pub mod hash_password;
+mod healthcheck;
 mod serve;
 
 use std::{
@@ -67,6 +69,9 @@ enum Command {
     /// Validate the configuration and the mappings without network: every mistake, with its cure.
     #[command(after_help = "Example:\n  footbridge check --config footbridge.toml")]
     Check,
+    /// Exit with 0 when a running bridge answers that it is ready, else with 1 and the reason.
+    #[command(after_help = "Example:\n  footbridge healthcheck --config /etc/footbridge/footbridge.toml")]
+    Healthcheck,
     /// Read a password from the terminal or standard input and print its hash for the mappings file.
     #[command(
         after_help = "Examples:\n  footbridge hash-password\n  printf %s \"$PASSWORD\" | footbridge hash-password\n  footbridge hash-password --generate"
@@ -90,6 +95,7 @@ pub fn run() -> ExitCode {
     match line.command {
         Command::Serve => serve::run(&config, format, line.log.into()),
         Command::Check => check::run(&config),
+        Command::Healthcheck => healthcheck::run(&config),
         Command::HashPassword { generate } => hash_password::run(generate),
     }
 }
@@ -115,6 +121,14 @@ fn default_config() -> PathBuf {
     let here = Path::new("footbridge.toml");
     let system = Path::new("/etc/footbridge/footbridge.toml");
     if !here.exists() && system.exists() { system } else { here }.to_owned()
+}
+
+/// Runs what waits for the network, on this thread.
+fn block_on<T>(future: impl Future<Output = T>) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime
+        .map(|runtime| runtime.block_on(future))
+        .map_err(|error| format!("cannot start the runtime: {error}"))
 }
 
 /// Prints why a command failed, and what to do where that is known.

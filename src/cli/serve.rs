@@ -61,21 +61,21 @@ async fn serve(path: &Path) -> Result<(), Trouble> {
 }
 
 async fn build_and_run(path: &Path, stop: Stop) -> Result<(), Trouble> {
-    let Some(app) = stop.gently.run_until_cancelled(build(path)).await else {
+    let Some(app) = stop.gently.run_until_cancelled(build(path, stop.clone())).await else {
         info!("stopped before it was ready");
         return Ok(());
     };
-    app?.run(stop).await;
+    app?.run().await;
     Ok(())
 }
 
-async fn build(path: &Path) -> Result<App, Trouble> {
+async fn build(path: &Path, stop: Stop) -> Result<App, Trouble> {
     let loaded = config::load(path).map_err(Trouble::Mistakes)?;
     let (config, warnings) = loaded.hash_plain_passwords().await.map_err(Trouble::Mistakes)?;
     for warning in warnings {
         warn!(place = warning.place(), cause = warning.cause(), cure = warning.cure(), "configuration");
     }
-    App::build(config).await.map_err(Trouble::Build)
+    App::build(config, stop).await.map_err(Trouble::Build)
 }
 
 #[cfg(unix)]

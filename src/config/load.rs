@@ -60,10 +60,7 @@ pub fn load(path: &Path) -> Result<Loaded, Mistakes> {
 /// # Errors
 /// As [`load`].
 pub fn load_with(path: &Path, environment: &Environment<'_>, now: SystemTime) -> Result<Loaded, Mistakes> {
-    let file = File::read(path).map_err(|cause| {
-        let cure = cure_for_unreadable(&cause, "name another with --config or FOOTBRIDGE_CONFIG");
-        Mistakes::new(vec![in_whole_file(path, cause, cure)])
-    })?;
+    let file = read(path)?;
     let tree = file.parse();
     let written = Written::read(&file, &tree, environment, now);
     let mappings = written.mappings.as_deref().and_then(|path| written.open(path));
@@ -77,6 +74,26 @@ pub fn load_with(path: &Path, environment: &Environment<'_>, now: SystemTime) ->
         return Err(Mistakes::new(mistakes));
     }
     written.finish(mapped, mistakes)
+}
+
+/// The state folder of a configuration, whatever else is wrong with that: for commands that only look
+/// for a running bridge.
+///
+/// # Errors
+/// Where the file cannot be read, or what it says of its `state_dir` is wrong.
+pub fn state_dir(path: &Path) -> Result<PathBuf, Mistakes> {
+    let file = read(path)?;
+    let tree = file.parse();
+    let top = Table::top(&file, &tree, &schema::TOP);
+    let found = read_state_dir(&top, &|name| std::env::var_os(name));
+    found.ok_or_else(|| Mistakes::new(file.mistakes(&tree)))
+}
+
+fn read(path: &Path) -> Result<File, Mistakes> {
+    File::read(path).map_err(|cause| {
+        let cure = cure_for_unreadable(&cause, "name another with --config or FOOTBRIDGE_CONFIG");
+        Mistakes::new(vec![in_whole_file(path, cause, cure)])
+    })
 }
 
 /// What `footbridge.toml` says, as far as it could be read.
@@ -102,7 +119,7 @@ impl<'t> Written<'t> {
         let (limits, timing) = limits::read(&top);
         let providers = Providers::read(&top);
         Self {
-            state_dir: state_dir(&top, environment),
+            state_dir: read_state_dir(&top, environment),
             mappings: mappings_path(&top),
             protocols: ProtocolKind::ALL
                 .into_iter()
@@ -197,7 +214,7 @@ fn mappings_path(top: &Table<'_>) -> Option<PathBuf> {
     }
 }
 
-fn state_dir(top: &Table<'_>, environment: &Environment<'_>) -> Option<PathBuf> {
+fn read_state_dir(top: &Table<'_>, environment: &Environment<'_>) -> Option<PathBuf> {
     if let Some(item) = top.get("state_dir") {
         return item.path();
     }

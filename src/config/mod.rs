@@ -45,7 +45,7 @@ use crate::{
 };
 
 pub use crate::session::Provider;
-pub use load::{Loaded, load, load_with};
+pub use load::{Loaded, load, load_with, state_dir};
 pub use mistake::{Mistake, Mistakes, Severity};
 
 /// What the configuration means.

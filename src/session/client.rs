@@ -170,6 +170,6 @@ fn dismissal(why: &Why) -> Option<Dismissal> {
         Why::LoginTimedOut => Some(Dismissal::TimedOut),
         Why::TooManyAttempts => Some(Dismissal::TooManyAttempts),
         Why::ShuttingDown => Some(Dismissal::ShuttingDown),
-        Why::ClientGone(_) | Why::UpstreamGone(_) | Why::Idle | Why::Internal => None,
+        Why::ClientGone(_) | Why::UpstreamGone(_) | Why::Idle | Why::AccountRemoved | Why::Internal => None,
     }
 }

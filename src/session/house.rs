@@ -2,11 +2,12 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::Promises;
+use super::{Ledger, Promises};
 use crate::{
-    account::{Accounts, Verifier},
+    account::{Account, Accounts, Verifier},
     dialogue::Capabilities,
     ids::{AppName, ProtocolKind},
     net::{Endpoint, names::Names, tls::Trust},
@@ -53,11 +54,16 @@ impl Provider {
     }
 }
 
-/// What every session shares: a plain struct, built once by `app`.
+/// What every session shares: a plain struct, built by `app` for each configuration. A session keeps
+/// the one that it was born in.
 #[derive(Debug)]
 pub struct House {
     /// Who may log in.
-    pub accounts: Accounts,
+    pub accounts: Arc<Accounts>,
+    /// Who may log in by the latest configuration.
+    pub roll: watch::Receiver<Arc<Accounts>>,
+    /// What is remembered of their logins.
+    pub ledger: Arc<Ledger>,
     /// Checks their passwords.
     pub verifier: Verifier,
     /// Gets their access tokens.
@@ -65,7 +71,7 @@ pub struct House {
     /// Where their mailboxes are, by app.
     pub providers: HashMap<AppName, Arc<Provider>>,
     /// What their hosts' addresses are.
-    pub names: Names,
+    pub names: Arc<Names>,
     /// What clients may be promised about those.
     pub promises: Promises,
     /// How much a client may send before it has logged in.
@@ -76,4 +82,16 @@ pub struct House {
     pub draining: CancellationToken,
     /// Cancelled when the grace for sessions after their login is over.
     pub cut: CancellationToken,
+}
+
+impl House {
+    /// Waits until the latest configuration has none of the account's logins.
+    pub(super) async fn removal(&self, account: Option<&Account>) {
+        let is_removed =
+            |accounts: &Arc<Accounts>| account.is_some_and(|account| !accounts.has_any_login_of(account));
+        if self.roll.clone().wait_for(is_removed).await.is_err() {
+            // Nobody is left who could remove one.
+            std::future::pending().await
+        }
+    }
 }

@@ -11,6 +11,7 @@
 
 mod client;
 mod house;
+mod ledger;
 mod promises;
 mod record;
 mod upstream;
@@ -37,6 +38,7 @@ use client::Client;
 use record::Record;
 
 pub use house::{House, Provider};
+pub use ledger::{Entry, LastFailure, Ledger};
 pub use promises::Promises;
 pub use record::{Closed, Interrupted, Why};
 
@@ -84,11 +86,11 @@ async fn log_in<P: Protocol>(
         match admitted {
             Ok(upstream) => {
                 let conn = client.accept(&upstream.welcome).await?;
-                record.logged_in();
+                record.logged_in(&house.ledger);
                 return Ok(Ok((conn, upstream.conn)));
             }
             Err(refusal) => {
-                record.refused(&refusal);
+                record.refused(&refusal, &house.ledger);
                 if !client.reject(&refusal, house).await? {
                     return Ok(Err(Closed::Refused));
                 }
@@ -131,6 +133,7 @@ async fn admit<P: Protocol>(
     let (claim, denied) = access::screen(claim, P::KIND, visit.from);
     record.denied(denied);
     let verified = house.verifier.verify(claim, visit.deadline).await?;
+    record.verified(&verified);
     // Time lost in the queue for the check is not the authority's to make up for.
     visit.deadline = Instant::now() + house.timing.login_timeout;
     let permit = access::admit(&verified, P::KIND)?;
@@ -171,14 +174,23 @@ async fn relay<P: Protocol>(
         }
     };
     let splicing = splice(side(client), side(upstream), house.timing.idle_timeout, &mut carried, glance);
-    let end = house.cut.run_until_cancelled(splicing).await;
+    let account = record.account();
+    // Each may be dropped where it stands: what a splice has carried is counted as it goes.
+    let end = tokio::select! {
+        end = splicing => end_of_splice(end),
+        () = house.cut.cancelled() => Err(Why::ShuttingDown),
+        () = house.removal(account.as_deref()) => Err(Why::AccountRemoved),
+    };
     record.carried(carried);
+    end.map_err(Interrupted::relay)
+}
+
+fn end_of_splice(end: End) -> Result<Closed, Why> {
     match end {
-        Some(End::Finished) => Ok(Closed::Spliced),
-        Some(End::Idle) => Err(Interrupted::relay(Why::Idle)),
-        Some(End::Client(error)) => Err(Interrupted::relay(Why::ClientGone(error))),
-        Some(End::Upstream(error)) => Err(Interrupted::relay(Why::UpstreamGone(error))),
-        None => Err(Interrupted::relay(Why::ShuttingDown)),
+        End::Finished => Ok(Closed::Spliced),
+        End::Idle => Err(Why::Idle),
+        End::Client(error) => Err(Why::ClientGone(error)),
+        End::Upstream(error) => Err(Why::UpstreamGone(error)),
     }
 }
 

@@ -23,7 +23,7 @@ use crate::{
 pub struct Promises {
     /// The upstreams that some account may get, with what is known of them before a login.
     upstreams: HashMap<ProtocolKind, HashMap<Endpoint, Capabilities>>,
-    learned: Mutex<HashMap<(ProtocolKind, Endpoint), Learned>>,
+    learned: Arc<Mutex<HashMap<(ProtocolKind, Endpoint), Learned>>>,
 }
 
 #[derive(Debug, Default)]
@@ -49,7 +49,13 @@ impl Promises {
                 }
             }
         }
-        Self { upstreams, learned: Mutex::default() }
+        Self { upstreams, learned: Arc::default() }
+    }
+
+    /// The same for another configuration: what was learned is kept.
+    #[must_use]
+    pub fn renewed(&self, accounts: &Accounts, providers: &HashMap<AppName, Arc<Provider>>) -> Self {
+        Self { learned: Arc::clone(&self.learned), ..Self::new(accounts, providers) }
     }
 
     /// What may be promised to a client that has not logged in.

@@ -1,12 +1,13 @@
 //! What is written about a session: one closing line, and one line for each refused login.
 
-use std::io;
+use std::{io, sync::Arc};
 
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::Ledger;
 use crate::{
-    account::{Account, Claim},
+    account::{Account, Claim, Verified},
     dialogue::Violation,
     failure::{Failure, Refusal, printable},
     net::splice::Carried,
@@ -54,6 +55,8 @@ pub enum Why {
     TooManyAttempts,
     /// Nothing was said for too long after the login.
     Idle,
+    /// A reload took the account away.
+    AccountRemoved,
     /// The bridge shuts down.
     ShuttingDown,
     /// A dialogue asked for what its offer does not hold.
@@ -70,6 +73,7 @@ impl Why {
             Self::LoginTimedOut => "login_timed_out",
             Self::TooManyAttempts => "too_many_attempts",
             Self::Idle => "idle",
+            Self::AccountRemoved => "account_removed",
             Self::ShuttingDown => "shutting_down",
             Self::Internal => "internal",
         }
@@ -83,6 +87,7 @@ pub(super) struct Record {
     opened: Instant,
     shown_at: Option<Instant>,
     login_ms: Option<u64>,
+    verified: Option<Arc<Account>>,
     account: Option<String>,
     login: Option<String>,
     mailbox: Option<String>,
@@ -102,6 +107,7 @@ impl Record {
             opened: Instant::now(),
             shown_at: None,
             login_ms: None,
+            verified: None,
             account: None,
             login: None,
             mailbox: None,
@@ -135,6 +141,17 @@ impl Record {
         self.login = shown.then_some(login);
         self.account = claim.account().map(Account::name);
         self.mailbox = None;
+        self.verified = None;
+    }
+
+    /// Keeps whose password was shown.
+    pub(super) fn verified(&mut self, verified: &Verified) {
+        self.verified = Some(Arc::clone(verified.account()));
+    }
+
+    /// Whose password was shown, if it was.
+    pub(super) fn account(&self) -> Option<Arc<Account>> {
+        self.verified.clone()
     }
 
     pub(super) fn permitted(&mut self, permit: &Permit) {
@@ -149,8 +166,11 @@ impl Record {
         self.upstream = Some(upstream);
     }
 
-    pub(super) fn logged_in(&mut self) {
+    pub(super) fn logged_in(&mut self, ledger: &Ledger) {
         self.failure = None;
+        if let Some(account) = &self.verified {
+            ledger.logged_in(account);
+        }
         self.login_ms = self.shown_at.map(millis_since);
     }
 
@@ -159,7 +179,10 @@ impl Record {
     }
 
     /// Writes what a failed login was: to the log alone where the client must not know.
-    pub(super) fn refused(&mut self, refusal: &Refusal) {
+    pub(super) fn refused(&mut self, refusal: &Refusal, ledger: &Ledger) {
+        if let Some(account) = &self.verified {
+            ledger.refused(account, refusal);
+        }
         let Refusal { failure, explanation, .. } = refusal;
         let reason = match (failure, self.denied) {
             (Failure::BadCredentials, Some(denied)) => Some(denied.name()),
@@ -204,6 +227,7 @@ impl Record {
                     | Why::LoginTimedOut
                     | Why::TooManyAttempts
                     | Why::Idle
+                    | Why::AccountRemoved
                     | Why::ShuttingDown
                     | Why::Internal => None,
                 };

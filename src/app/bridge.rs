@@ -1,0 +1,119 @@
+//! What a running bridge's tasks share.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use tokio::{net::TcpStream, sync::watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{Stop, doors::Doors};
+use crate::{
+    account::{Accounts, Verifier},
+    clock::SharedClock,
+    config::{Config, Listener},
+    ids::{ProtocolKind, SessionId},
+    imap::Imap,
+    oauth::{ConfigureError, Tokens},
+    session::{self, House, Ledger, Promises},
+    smtp::Smtp,
+};
+
+/// A running bridge. New sessions get [`Bridge::house`], which a reload replaces; everything else
+/// lasts as long as the process.
+#[derive(Debug)]
+pub(super) struct Bridge {
+    /// When to stop.
+    pub(super) stop: Stop,
+    /// What time it is.
+    pub(super) clock: SharedClock,
+    /// Every token slot.
+    pub(super) tokens: Arc<Tokens>,
+    /// The tasks that accept clients, and those that keep things while clients are accepted.
+    pub(super) accepting: TaskTracker,
+    /// One task for each client.
+    pub(super) sessions: TaskTracker,
+    pub(super) doors: Mutex<Doors>,
+    house: RwLock<Arc<House>>,
+    /// Tells the sessions who may still be there.
+    pub(super) roll: watch::Sender<Arc<Accounts>>,
+    count: AtomicU64,
+}
+
+impl Bridge {
+    /// Furnishes the first house.
+    pub(super) async fn new(
+        config: Config,
+        tokens: Arc<Tokens>,
+        clock: SharedClock,
+        stop: Stop,
+    ) -> Result<Self, ConfigureError> {
+        tokens.configure(config.apps, &config.accounts, &protocols(&config.listeners)).await?;
+        let accounts = Arc::new(config.accounts);
+        let roll = watch::Sender::new(Arc::clone(&accounts));
+        let providers = config.upstreams.into_iter().collect();
+        let house = House {
+            promises: Promises::new(&accounts, &providers),
+            verifier: Verifier::new(&accounts, Arc::clone(&clock)),
+            tokens: Arc::clone(&tokens),
+            roll: roll.subscribe(),
+            ledger: Arc::new(Ledger::new(Arc::clone(&clock))),
+            accounts,
+            names: Arc::default(),
+            providers,
+            limits: config.limits,
+            timing: config.timing,
+            draining: CancellationToken::new(),
+            cut: CancellationToken::new(),
+        };
+        Ok(Self {
+            stop,
+            clock,
+            tokens,
+            accepting: TaskTracker::new(),
+            sessions: TaskTracker::new(),
+            doors: Mutex::default(),
+            house: RwLock::new(Arc::new(house)),
+            roll,
+            count: AtomicU64::new(1),
+        })
+    }
+
+    /// What a session that begins now is handed.
+    pub(super) fn house(&self) -> Arc<House> {
+        Arc::clone(&self.house.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether clients are let in.
+    pub(super) fn is_ready(&self) -> bool {
+        !self.stop.gently.is_cancelled()
+    }
+
+    /// Serves one client.
+    pub(super) async fn attend(self: Arc<Self>, kind: ProtocolKind, stream: TcpStream, peer: SocketAddr) {
+        let id = SessionId(self.count.fetch_add(1, Ordering::Relaxed));
+        let house = self.house();
+        // A session outlives the bridge's doors, and needs nothing of it but its house.
+        drop(self);
+        match kind {
+            ProtocolKind::Imap => session::attend::<Imap>(stream, peer, id, house).await,
+            ProtocolKind::Smtp => session::attend::<Smtp>(stream, peer, id, house).await,
+        }
+    }
+
+    /// Renews tokens ahead of time, until the bridge stops.
+    pub(super) fn keep_tokens(&self) {
+        let (tokens, stop) = (Arc::clone(&self.tokens), self.stop.gently.clone());
+        self.accepting.spawn(async move { tokens.keep(stop).await });
+    }
+}
+
+/// The protocols that somebody listens for.
+pub(super) fn protocols(listeners: &[Listener]) -> Vec<ProtocolKind> {
+    let speaks = |kind: &ProtocolKind| listeners.iter().any(|listener| listener.protocol == *kind);
+    ProtocolKind::ALL.into_iter().filter(speaks).collect()
+}
