@@ -199,7 +199,7 @@ fn refused(
         return unissued;
     }
     let wanting = unissued.refusal.failure == Failure::ConsentNeeded;
-    if wanting && interrupted && unissued.doubtful {
+    if wanting && interrupted && unissued.unspecific {
         unissued.refusal = Refusal::explained(Failure::ConsentNeeded, consent::cut_off(&spec.login));
     }
     record.asked_at = None;

@@ -25,6 +25,9 @@ use crate::{
 /// recommends `expires_in`; an upstream's rejection corrects a wrong guess.
 const UNSTATED_LIFETIME: Duration = Duration::from_hours(1);
 
+/// Entra: "The grant is invalid", for whatever reason.
+const INVALID_GRANT: u64 = 70_000;
+
 /// What a token request has brought.
 #[derive(Debug, Clone)]
 pub(super) struct Granted {
@@ -133,6 +136,7 @@ fn refused(spec: &Spec, flow: Flow, body: &ErrorBody) -> Unissued {
         }
         Class::Consent { known } => Unissued {
             doubtful: !known,
+            unspecific: !known || matches!(body.code(), None | Some(INVALID_GRANT)),
             ..Unissued::new(Refusal::explained(Failure::ConsentNeeded, explained()))
         },
         Class::WrongPassword => bad_password(explained()),

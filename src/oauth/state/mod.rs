@@ -55,6 +55,8 @@ pub(super) struct Unissued {
     /// Whether a want of consent may be a mistake of the authority, so that asking again some time is
     /// worth it.
     pub(super) doubtful: bool,
+    /// Whether the refresh token was refused without a reason of its own, as one is that is shown twice.
+    pub(super) unspecific: bool,
     /// Whether the authority may have replaced the refresh token all the same.
     pub(super) may_be_done: bool,
 }
@@ -62,7 +64,7 @@ pub(super) struct Unissued {
 impl Unissued {
     /// A refusal, or trouble of which the authority has not said how long it lasts.
     pub(super) fn new(refusal: Refusal) -> Self {
-        Self { refusal, retry_after: None, doubtful: false, may_be_done: false }
+        Self { refusal, retry_after: None, doubtful: false, unspecific: false, may_be_done: false }
     }
 }
 
@@ -211,7 +213,7 @@ impl State {
         }
         if let Some((why, ask_from)) = &self.wanting
             && !matches!(self.phase, Phase::InFlight)
-            && ask_from.is_none_or(|from| is_ahead(from, now))
+            && ask_from.is_none_or(|from| is_within(from, now, timing::DOUBTFUL_CONSENT_ASKED_AGAIN))
         {
             return good.map_or_else(|| Advice::Refuse(why.clone()), Advice::Use);
         }
@@ -387,7 +389,14 @@ impl Rejections {
 /// Whether a rest until `until` is still on. One that seems to last longer than any does was begun
 /// under a clock that has been set back since, and is over.
 fn is_ahead(until: SystemTime, now: SystemTime) -> bool {
-    until.duration_since(now).is_ok_and(|left| !left.is_zero() && left <= timing::LONGEST_REST)
+    is_within(until, now, timing::LONGEST_REST)
+}
+
+/// Whether `until` is ahead, and not by more than anybody ever waits. Whoever asks may have looked at the
+/// clock a moment before the wait began.
+fn is_within(until: SystemTime, now: SystemTime, longest: Duration) -> bool {
+    let left = until.duration_since(now).unwrap_or_default();
+    !left.is_zero() && left <= longest + timing::CLOCK_SLACK
 }
 
 impl Held {

@@ -231,7 +231,10 @@ fn a_want_of_consent_that_nobody_understands_is_asked_about_again_in_an_hour() {
     let mut state = State::new(Upkeep::Forever);
     issue(&mut state, "t", 0);
     wanting(&mut state, 4000, true);
-    assert!(matches!(state.advise(at(7599), 0, None), Advice::Refuse(_)));
+    for second in [4000, 4001, 7599] {
+        assert!(matches!(state.advise(at(second), 0, None), Advice::Refuse(_)), "{second}");
+    }
+    assert_eq!(state.renew_if_due(at(4001)), Some(Renewal::Due(at(7600))));
     assert_eq!(state.renew_if_due(at(7599)), Some(Renewal::Due(at(7600))));
     assert!(matches!(state.advise(at(7600), 0, None), Advice::Start(_, None)));
     state.issued(Issued { token: Secret::new("u"), lifetime: HOUR }, at(7600), 0.5);
