@@ -54,11 +54,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let letter = folder.path().join("letter.eml");
     std::fs::write(&letter, LETTER)?;
 
-    let loaded =
-        config::load(&folder.path().join("footbridge.toml")).map_err(|mistakes| mistakes.to_string())?;
+    let path = folder.path().join("footbridge.toml");
+    let loaded = config::load(&path).map_err(|mistakes| mistakes.to_string())?;
     let (config, _) = loaded.hash_plain_passwords().await.map_err(|mistakes| mistakes.to_string())?;
     let stop = Stop::default();
-    let app = App::build(config, stop.clone()).await?;
+    let app = App::build(&path, config, stop.clone()).await?;
     introduce(&app, folder.path(), &letter);
     let _writing =
         logging::start(logging::Format::Text, tracing::Level::INFO).map_err(|error| error.to_string())?;

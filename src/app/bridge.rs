@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
@@ -38,6 +39,10 @@ pub(super) struct Bridge {
     /// One task for each client.
     pub(super) sessions: TaskTracker,
     pub(super) doors: Mutex<Doors>,
+    pub(super) path: PathBuf,
+    pub(super) state_dir: PathBuf,
+    /// Held while the configuration is reloaded.
+    pub(super) reloading: tokio::sync::Mutex<()>,
     house: RwLock<Arc<House>>,
     /// Tells the sessions who may still be there.
     pub(super) roll: watch::Sender<Arc<Accounts>>,
@@ -47,6 +52,7 @@ pub(super) struct Bridge {
 impl Bridge {
     /// Furnishes the first house.
     pub(super) async fn new(
+        path: PathBuf,
         config: Config,
         tokens: Arc<Tokens>,
         clock: SharedClock,
@@ -71,6 +77,9 @@ impl Bridge {
             cut: CancellationToken::new(),
         };
         Ok(Self {
+            path,
+            state_dir: config.state_dir,
+            reloading: tokio::sync::Mutex::default(),
             stop,
             clock,
             tokens,
@@ -86,6 +95,11 @@ impl Bridge {
     /// What a session that begins now is handed.
     pub(super) fn house(&self) -> Arc<House> {
         Arc::clone(&self.house.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Hands this to every session that begins from here on.
+    pub(super) fn move_into(&self, house: House) {
+        *self.house.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(house);
     }
 
     /// Whether clients are let in.

@@ -1,6 +1,9 @@
 //! The listeners: which are open, and which open or close when the configuration changes.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -20,6 +23,7 @@ pub(super) struct Bound {
 pub(super) struct Door {
     /// What the configuration says of it. Clients who come in from here on are served by that.
     terms: Arc<RwLock<config::Listener>>,
+    addr: SocketAddr,
     close: CancellationToken,
 }
 
@@ -34,6 +38,38 @@ impl Bound {
     }
 }
 
+/// What becomes of the doors when the configuration changes.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Moves {
+    /// Listeners to be bound.
+    pub(super) opened: Vec<config::Listener>,
+    /// Doors that stay where they are and serve otherwise, by number.
+    pub(super) changed: Vec<(usize, config::Listener)>,
+    /// Doors that close, by number.
+    pub(super) closed: Vec<(usize, config::Listener)>,
+}
+
+/// Compares what is open with what is wanted. What stands in both keeps its socket; so does what has the
+/// same address, because it could not be bound twice.
+pub(super) fn moves(open: &[config::Listener], wanted: &[config::Listener]) -> Moves {
+    let mut left: Vec<_> = open.iter().cloned().enumerate().collect();
+    let mut take = |same: &dyn Fn(&config::Listener) -> bool| {
+        left.iter().position(|(_, open)| same(open)).map(|at| left.remove(at).0)
+    };
+    let new: Vec<_> = wanted.iter().filter(|wanted| take(&|open| open == *wanted).is_none()).collect();
+    let mut moves = Moves::default();
+    for wanted in new {
+        // The system picks another port for each that asks for any.
+        let place = |open: &config::Listener| open.bind == wanted.bind && !open.bind.ends_with(":0");
+        match take(&place) {
+            Some(number) => moves.changed.push((number, wanted.clone())),
+            None => moves.opened.push(wanted.clone()),
+        }
+    }
+    moves.closed = left;
+    moves
+}
+
 impl Door {
     fn terms(&self) -> config::Listener {
         self.terms.read().unwrap_or_else(PoisonError::into_inner).clone()
@@ -46,9 +82,9 @@ impl Bridge {
         let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
         for Bound { wanted, listener } in bound {
             info!(protocol = wanted.protocol.name(), listener.addr = %listener.addr(), "listening");
-            let terms = Arc::new(RwLock::new(wanted));
+            let (terms, addr) = (Arc::new(RwLock::new(wanted)), listener.addr());
             let close = self.stop.gently.child_token();
-            doors.push(Door { terms: Arc::clone(&terms), close: close.clone() });
+            doors.push(Door { terms: Arc::clone(&terms), addr, close: close.clone() });
             let (bridge, sessions) = (Arc::clone(self), self.sessions.clone());
             self.accepting.spawn(async move {
                 let serve = |stream, peer| {
@@ -58,5 +94,72 @@ impl Bridge {
                 listener.run(close, sessions, serve).await;
             });
         }
+    }
+
+    /// What the configuration says of each door.
+    pub(super) fn terms(&self) -> Vec<config::Listener> {
+        self.doors.lock().unwrap_or_else(PoisonError::into_inner).iter().map(Door::terms).collect()
+    }
+
+    /// Whether a door is open on the port of this address.
+    pub(super) fn has_port_of(&self, bind: &str) -> bool {
+        let port = bind.rsplit(':').next().and_then(|port| port.parse().ok());
+        let doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
+        doors.iter().any(|door| Some(door.addr.port()) == port)
+    }
+
+    /// Closes doors, and has others serve otherwise. Sessions stay as they are.
+    pub(super) fn rearrange(&self, moves: Moves) {
+        let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
+        for (number, wanted) in moves.changed {
+            if let Some(door) = doors.get(number) {
+                *door.terms.write().unwrap_or_else(PoisonError::into_inner) = wanted;
+            }
+        }
+        for (number, _) in &moves.closed {
+            if let Some(door) = doors.get(*number) {
+                info!(listener.addr = %door.addr, "listener closed");
+                door.close.cancel();
+            }
+        }
+        doors.retain(|door| !door.close.is_cancelled());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::ProtocolKind::{Imap, Smtp};
+
+    fn listener(protocol: crate::ids::ProtocolKind, bind: &str) -> config::Listener {
+        config::Listener { protocol, bind: bind.to_owned() }
+    }
+
+    #[test]
+    fn what_stands_in_both_stays_open_in_whatever_order() {
+        let open =
+            [listener(Imap, "127.0.0.1:0"), listener(Smtp, "127.0.0.1:0"), listener(Imap, "[::1]:143")];
+        let wanted: Vec<_> = open.iter().rev().cloned().collect();
+        assert_eq!(moves(&open, &wanted), Moves::default());
+    }
+
+    #[test]
+    fn an_address_that_serves_otherwise_keeps_its_socket() {
+        let open = [listener(Imap, "127.0.0.1:1143"), listener(Smtp, "127.0.0.1:1587")];
+        let wanted = [listener(Smtp, "127.0.0.1:1143"), listener(Imap, "127.0.0.1:1144")];
+        let expected = Moves {
+            opened: vec![wanted[1].clone()],
+            changed: vec![(0, wanted[0].clone())],
+            closed: vec![(1, open[1].clone())],
+        };
+        assert_eq!(moves(&open, &wanted), expected);
+    }
+
+    #[test]
+    fn a_port_that_the_system_picks_is_no_address_to_keep() {
+        let (open, wanted) = ([listener(Imap, "127.0.0.1:0")], [listener(Smtp, "127.0.0.1:0")]);
+        let expected =
+            Moves { opened: wanted.to_vec(), changed: Vec::new(), closed: vec![(0, open[0].clone())] };
+        assert_eq!(moves(&open, &wanted), expected);
     }
 }

@@ -10,11 +10,17 @@ mod control;
 mod doors;
 mod lock;
 pub mod logging;
+mod reload;
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use sd_notify::NotifyState;
-use tokio::{task::spawn_blocking, time::timeout};
+use tokio::{sync::Notify, task::spawn_blocking, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -33,6 +39,7 @@ use doors::Bound;
 use lock::StateLock;
 
 pub use control::{Declined, Health, socket_path};
+pub use reload::Changes;
 
 /// A bridge that is ready to serve.
 #[derive(Debug)]
@@ -101,14 +108,17 @@ pub struct Stop {
     pub gently: CancellationToken,
     /// End at once.
     pub now: CancellationToken,
+    /// Read the configuration again.
+    pub reload: Arc<Notify>,
 }
 
 impl App {
     /// Takes the state folder and binds every listener. Serves nobody yet, until `stop` at the longest.
+    /// `path` is where the configuration is read again.
     ///
     /// # Errors
     /// [`BuildError`] names the folder or the address.
-    pub async fn build(config: Config, stop: Stop) -> Result<Self, BuildError> {
+    pub async fn build(path: &Path, config: Config, stop: Stop) -> Result<Self, BuildError> {
         let lock = StateLock::take(&config.state_dir)?;
         let mut bound = Vec::new();
         for wanted in &config.listeners {
@@ -117,7 +127,7 @@ impl App {
         let control = control::Socket::bind(&config.state_dir)?;
         let clock: SharedClock = Arc::new(System);
         let tokens = Arc::new(Tokens::new(store(&config).await?, Arc::clone(&clock)));
-        let bridge = Arc::new(Bridge::new(config, tokens, clock, stop).await?);
+        let bridge = Arc::new(Bridge::new(path.to_owned(), config, tokens, clock, stop).await?);
         Ok(Self { bridge, bound, control, _lock: lock })
     }
 
@@ -131,6 +141,7 @@ impl App {
         let Self { bridge, bound, control, _lock } = self;
         bridge.open(bound);
         bridge.keep_tokens();
+        bridge.obey_reloads();
         let gone = CancellationToken::new();
         let controlled = control::serve(control, Arc::clone(&bridge), gone.clone());
         let serving = async {

@@ -7,6 +7,7 @@ mod beside;
 pub mod check;
 pub mod hash_password;
 mod healthcheck;
+mod reload;
 mod serve;
 
 use std::{
@@ -69,6 +70,9 @@ enum Command {
     /// Validate the configuration and the mappings without network: every mistake, with its cure.
     #[command(after_help = "Example:\n  footbridge check --config footbridge.toml")]
     Check,
+    /// Have the running bridge read its configuration and its mappings again, and say what has changed.
+    #[command(after_help = "Example:\n  footbridge reload --config /etc/footbridge/footbridge.toml")]
+    Reload,
     /// Exit with 0 when a running bridge answers that it is ready, else with 1 and the reason.
     #[command(after_help = "Example:\n  footbridge healthcheck --config /etc/footbridge/footbridge.toml")]
     Healthcheck,
@@ -95,6 +99,7 @@ pub fn run() -> ExitCode {
     match line.command {
         Command::Serve => serve::run(&config, format, line.log.into()),
         Command::Check => check::run(&config),
+        Command::Reload => reload::run(&config),
         Command::Healthcheck => healthcheck::run(&config),
         Command::HashPassword { generate } => hash_password::run(generate),
     }

@@ -75,7 +75,7 @@ async fn build(path: &Path, stop: Stop) -> Result<App, Trouble> {
     for warning in warnings {
         warn!(place = warning.place(), cause = warning.cause(), cure = warning.cure(), "configuration");
     }
-    App::build(config, stop).await.map_err(Trouble::Build)
+    App::build(path, config, stop).await.map_err(Trouble::Build)
 }
 
 #[cfg(unix)]
@@ -103,7 +103,8 @@ impl Signals {
                 received = self.interrupt.recv() => if received.is_none() { return },
                 received = self.hangup.recv() => {
                     if received.is_none() { return }
-                    warn!("SIGHUP received: reloading is not available in this version, restart instead");
+                    info!("SIGHUP received: reading the configuration again");
+                    stop.reload.notify_one();
                     continue;
                 }
             }

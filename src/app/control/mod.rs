@@ -4,6 +4,7 @@
 //! for each group of routes, whose paths and answers are known to `cli` alone: both ends are one program.
 
 mod health;
+mod reload;
 #[cfg(unix)]
 mod socket;
 
@@ -71,6 +72,7 @@ impl IntoResponse for Refused {
 fn router(bridge: Arc<Bridge>) -> Router {
     Router::new()
         .merge(health::routes())
+        .merge(reload::routes())
         .layer(DefaultBodyLimit::max(BODY))
         .layer(middleware::from_fn(in_time))
         .with_state(bridge)
