@@ -120,7 +120,7 @@ async fn an_assertion_that_says_anything_wrong_is_refused() {
         json!({"jti": ""}),
         json!({"exp": now - 1, "nbf": now - 300}),
         json!({"nbf": now + 60}),
-        json!({"exp": now + 601}),
+        json!({"exp": now + 700}),
     ];
     for instead in wrong {
         let page = show(&lab, &assertion(&lab, &identity, Algorithm::PS256, &instead)).await;

@@ -124,7 +124,8 @@ async fn every_refusal_has_the_class_that_entra_gives_it() {
         (90033, 503, "temporarily_unavailable", None),
         (50196, 400, "invalid_grant", None),
         (90055, 429, "temporarily_unavailable", None),
-        (99999, 400, "invalid_request", None),
+        (99999, 400, "invalid_grant", None),
+        (99998, 400, "invalid_request", None),
     ];
     let first = lab.consent().await;
     for (code, status, error, suberror) in classes {

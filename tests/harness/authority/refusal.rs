@@ -114,6 +114,7 @@ fn meaning(code: u64) -> (u16, &'static str, &'static str) {
         | 70000
         | 70008
         | 70043
+        | 99999
         | 501_481
         | 501_491
         | 700_082
@@ -180,6 +181,7 @@ fn grant_text(code: u64) -> &'static str {
         501_491 => "Invalid size of Code_Verifier parameter.",
         700_082 => "The refresh token has expired due to inactivity.",
         700_084 => "The refresh token was issued to a single page app, and therefore has a fixed lifetime.",
+        // 50133, and 99999 for a code that nobody has heard of.
         _ => "The grant is not valid.",
     }
 }
