@@ -95,7 +95,8 @@ fn of_credential(app: &App, grant: Grant) -> Option<Complaint> {
     let name = quoted(app.name.as_str());
     let complain = |cause: String, cure: String| Some(Complaint::new(Place::Grant, cause, cure));
     match (&app.credential, grant) {
-        (Credential::ServiceAccount(_), Grant::ServiceAccount) => None,
+        (Credential::ServiceAccount(_), Grant::ServiceAccount)
+        | (Credential::LoginPassword, Grant::ClientCredentials) => None,
         (Credential::ServiceAccount(_), _) => complain(
             format!("app {name} has a service account, and {} has no use for one", grant.name()),
             "write grant = \"service_account\", or give the app a secret".to_owned(),
@@ -108,7 +109,6 @@ fn of_credential(app: &App, grant: Grant) -> Option<Complaint> {
             format!("app {name} has nothing to prove itself with, as client_credentials asks for"),
             format!("add secret = {{ env = \"…\" }} or a certificate to [app.{}]", app.name),
         ),
-        (Credential::LoginPassword, Grant::ClientCredentials) => None,
         (Credential::LoginPassword, _) => complain(
             format!("app {name} has secret = \"login-password\", which is for client_credentials alone"),
             "write grant = \"client_credentials\", or keep the secret elsewhere: { env = \"…\" }".to_owned(),

@@ -90,7 +90,7 @@ const NO_SCOPES: Delegated = Delegated { imap: &[], smtp: &[] };
 /// Has the person choose an account instead of taking the one that the browser is signed in to.
 const CHOOSE: &[(&str, &str)] = &[("prompt", "select_account")];
 
-/// For an `id_token`, which says who signed in, and a refresh token (OpenID Connect Core §11).
+/// For an `id_token`, which says who signed in, and a refresh token (`OpenID` Connect Core §11).
 pub(super) const OPENID: &[&str] = &["openid", "profile", "offline_access"];
 
 const CONSENT: [Grant; 2] = [Grant::AuthorizationCode, Grant::DeviceCode];

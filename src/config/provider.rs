@@ -148,8 +148,8 @@ impl<'t> Providers<'t> {
         });
         let provider = Provider {
             name: preset.name.to_owned(),
-            imap: host_of(&preset.imap),
-            smtp: host_of(&preset.smtp),
+            imap: host_of(preset.imap.as_ref()),
+            smtp: host_of(preset.smtp.as_ref()),
             smtp_capabilities: Capabilities(owned(preset.smtp_capabilities)),
             mechanism: preset.mechanism,
             trust: trust.ok()?,
@@ -185,8 +185,8 @@ fn read(name: &str, table: &Table<'_>, trusts: &Trusts) -> Option<Settings> {
         Some(item) => Some(extended(&item)?),
         None => None,
     };
-    let imap = endpoint(table, ProtocolKind::Imap, base.and_then(|base| host_of(&base.imap)));
-    let smtp = endpoint(table, ProtocolKind::Smtp, base.and_then(|base| host_of(&base.smtp)));
+    let imap = endpoint(table, ProtocolKind::Imap, base.and_then(|base| host_of(base.imap.as_ref())));
+    let smtp = endpoint(table, ProtocolKind::Smtp, base.and_then(|base| host_of(base.smtp.as_ref())));
     if base.is_none() && table.lacks("imap") && table.lacks("smtp") {
         table.missing(
             format!("provider {} has neither imap nor smtp", quoted(name)),
@@ -227,8 +227,8 @@ fn read(name: &str, table: &Table<'_>, trusts: &Trusts) -> Option<Settings> {
     })
 }
 
-fn host_of(host: &Option<Host>) -> Option<Endpoint> {
-    host.as_ref().map(Host::endpoint)
+fn host_of(host: Option<&Host>) -> Option<Endpoint> {
+    host.map(Host::endpoint)
 }
 
 fn extended(item: &Item<'_>) -> Option<&'static Preset> {

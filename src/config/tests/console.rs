@@ -70,7 +70,8 @@ fn sealing_keys_are_one_or_several_of_sixteen_bytes() {
     let store = |lines: &str| with(MAIN, "[limits]", &format!("[store]\n{lines}\n[limits]"));
     assert_eq!(loaded(&store("kind = \"embedded\""), MAPPINGS).config.store_keys, []);
     let key = Source::Env("LONG_KEY".to_owned());
-    assert_eq!(loaded(&store("key = { env = \"LONG_KEY\" }"), MAPPINGS).config.store_keys, [key.clone()]);
+    let one = loaded(&store("key = { env = \"LONG_KEY\" }"), MAPPINGS).config.store_keys;
+    assert_eq!(one, std::slice::from_ref(&key));
     let two = store("key = [{ env = \"LONG_KEY\" }, { env = \"CONTOSO_SECRET\" }]");
     assert_eq!(loaded(&two, MAPPINGS).config.store_keys, [key, Source::Env("CONTOSO_SECRET".to_owned())]);
     for (lines, expected) in [
