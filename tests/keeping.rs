@@ -1,5 +1,7 @@
 //! What is kept of tokens, whatever happens: a restart, a kill, a refusal, another process.
 
+#![allow(clippy::unwrap_used, reason = "a broken test has to break")]
+
 mod harness;
 
 use std::{

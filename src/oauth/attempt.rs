@@ -69,6 +69,7 @@ pub(super) async fn carry_out(
     let now = asking.clock.now();
     if !asking.spec.is_stored() {
         let granted = asking.token(None).await?;
+        name_what_is_missing(asking.spec, &granted);
         return Ok(Fresh { issued: granted.issued, obtained_at: now });
     }
     let prepared = {
