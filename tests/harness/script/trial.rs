@@ -10,7 +10,7 @@ use crate::harness::{
     authority::{APP, Answer, Authority},
     bridge::Bridge,
     certs::Certs,
-    config::Config,
+    config::{Config, Keys},
     pattern,
 };
 
@@ -23,6 +23,15 @@ const ACCOUNTS: [(&str, &str, &str); 7] = [
     ("smtp-only@example.com", "correct horse", "protocols = [\"smtp\"]"),
     ("elsewhere@example.com", "correct horse", "from_networks = [\"192.0.2.0/24\"]"),
     ("*@wild.example.com", "correct horse", "mailboxes = [\"one@wild.example.com\"]"),
+];
+
+/// The public client of the accounts that act for a person.
+const PUBLIC: &str = "33333333-3333-4333-8333-333333333333";
+
+/// The accounts of that app: login, password, grant.
+const PEOPLE: [(&str, Option<&str>, &str); 2] = [
+    ("delegate@example.com", Some("correct horse"), "authorization_code"),
+    ("own@example.com", None, "password"),
 ];
 
 /// Plays the script in `path` to a real bridge that listens for `protocol`.
@@ -41,6 +50,10 @@ pub async fn hold(protocol: &str, path: &Path) {
     let mut config = Config::empty().app("contoso", &authority, upstream, upstream);
     for (login, password, more) in ACCOUNTS {
         config = config.account_of("contoso", login, password, more);
+    }
+    config = config.delegated_app_to("people", &authority, upstream, upstream, Keys::of(PUBLIC));
+    for (login, password, grant) in PEOPLE {
+        config = config.account_with("people", login, password, grant, "");
     }
     for line in &script.setting.limits {
         config = config.limit(line);
