@@ -177,6 +177,42 @@ async fn a_rotated_refresh_token_is_in_the_store_before_its_access_token_is_show
     assert!(home.kept(ANN).refresh_token != first && home.holds_a_token(ANN));
 }
 
+/// Page caches survive a kill, and not a power cut: what counts is when the disk has it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_disk_has_a_rotated_refresh_token_before_anything_follows_from_it() {
+    let home = Home::of(&[ANN]).await;
+    let (jti, _) = home.authority.issuer().issued().last().unwrap().clone();
+    home.authority.issuer().revoke(&jti);
+    let trace = home.folder.path().join("trace");
+    let calls = "trace=connect,fsync,fdatasync";
+    let runner = ["strace", "-f", "-y", "-e", calls, "-o", trace.to_str().unwrap()];
+    let bridge = Bridge::start_under(&runner, home.folder.path());
+    let reply = imap(&bridge, ANN).await;
+    assert!(reply.starts_with("in OK "), "{reply}");
+    // The runner ends with what it runs, and not the other way round.
+    let pid = std::fs::read_to_string(home.folder.path().join("state/lock")).unwrap();
+    let ended = std::process::Command::new("kill").arg(pid.trim()).status().unwrap();
+    assert!(ended.success() && bridge.wait().0.success());
+    let authority = format!("htons({})", home.authority.addr().port());
+    let upstream = format!("htons({})", home.exchange.endpoint("imap", false).0.port());
+    let trace = std::fs::read_to_string(trace).unwrap();
+    let story: String = trace
+        .lines()
+        .filter_map(|call| match call {
+            call if call.contains(&authority) => Some('a'),
+            call if call.contains(&upstream) => Some('u'),
+            call if call.contains("sync(") && call.contains("tokens.db") => Some('s'),
+            _ => None,
+        })
+        .skip_while(|event| *event != 'u')
+        .collect();
+    // A rejected token; the note that the refresh token is about to be shown; the authority; the new one.
+    let (before, after) = story.split_once('a').expect("the authority is asked");
+    assert!(before.starts_with('u') && before.ends_with('s'), "{story}\n{trace}");
+    let (written, _) = after.split_once('u').expect("the mailbox is opened with the new token");
+    assert!(written.contains('s'), "{story}\n{trace}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_interrupted_refresh_is_reported_as_such_where_the_authority_detects_reuse() {
     let home = Home::living(&[ANN], Duration::from_secs(1)).await;

@@ -44,10 +44,24 @@ impl Bridge {
 
     /// Runs the bridge and does not wait.
     pub fn spawn(dir: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let Some(program) = option_env!("CARGO_BIN_EXE_footbridge") else {
-            panic!("only tests know where the program is");
-        };
-        let mut child = Command::new(program)
+        Self::spawned(Command::new(Self::program()), dir, arguments, environment)
+    }
+
+    /// As [`Bridge::start`], run by another program: `["strace", "-f"]`.
+    pub fn start_under(runner: &[&str], dir: &Path) -> Self {
+        let mut command = Command::new(runner[0]);
+        command.args(&runner[1..]).arg(Self::program());
+        let bridge = Self::spawned(command, dir, &[], &[]);
+        bridge.wait_for_log("ready", |line| line["message"] == "ready");
+        bridge
+    }
+
+    fn program() -> &'static str {
+        option_env!("CARGO_BIN_EXE_footbridge").expect("only tests know where the program is")
+    }
+
+    fn spawned(mut command: Command, dir: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut child = command
             .arg("serve")
             .arg("--config")
             .arg(dir.join("footbridge.toml"))
