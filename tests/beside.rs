@@ -10,8 +10,11 @@ use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use harness::{
     bridge::Bridge,
     cli::{Cli, Ended},
-    world::{ANN, World},
+    world::{ANN, BOB, PASSWORD, World},
 };
+use serde_json::Value;
+
+const CARL: &str = "carl@example.com";
 
 /// Asks whether the bridge of a world's folder is ready.
 fn healthcheck(world: &World) -> Ended {
@@ -87,4 +90,152 @@ async fn a_state_folder_with_too_long_a_path_costs_the_commands_and_not_the_brid
     assert_eq!(warned.len(), 1);
     assert!(warned[0]["cause"].as_str().unwrap().contains("state_dir"), "{warned:?}");
     assert_sick(&healthcheck(&world), "choose a shorter state_dir");
+}
+
+/// What `accounts --json` says of one account.
+fn account(dir: &std::path::Path, login: &str) -> Value {
+    let ended = Cli::run(dir, ["accounts", "--json"]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    let rows: Vec<Value> = serde_json::from_str(&ended.stdout).unwrap();
+    rows.into_iter().find(|row| row["login"] == login).unwrap()
+}
+
+fn assert_time(value: &Value) {
+    let text = value.as_str().unwrap_or_else(|| panic!("no time: {value}"));
+    let form = text.len() == "2026-11-20T12:00:00Z".len() && text.starts_with("20") && text.ends_with('Z');
+    assert!(form, "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn accounts_tells_of_tokens_and_logins_while_the_bridge_serves() {
+    let world = World::with(|config, _, _| config.account(CARL, PASSWORD));
+    let dir = world.folder.path();
+    let fresh = account(dir, ANN);
+    assert_eq!(fresh["logins"], serde_json::json!([ANN]));
+    for (key, expected) in
+        [("mailbox", ANN), ("app", "contoso"), ("grant", "client_credentials"), ("state", "unused")]
+    {
+        assert_eq!(fresh[key], expected, "{key}");
+    }
+    for key in ["expires_at", "last_login", "last_failure", "credential_expires", "trouble"] {
+        assert_eq!(fresh.get(key), Some(&Value::Null), "{key}");
+    }
+
+    let _session = world.imap(ANN).await;
+    let mut wrong = world.connect("imap").await;
+    wrong.imap_login(BOB, "wrong").await;
+    // The token, and the one that it is renewed by.
+    world.exchange.refuse_next(2);
+    let refused = world.connect("imap").await.imap_login(CARL, PASSWORD).await;
+    assert!(refused.starts_with("in NO "), "{refused}");
+    let ann = account(dir, ANN);
+    assert_eq!(ann["state"], "ready");
+    assert_time(&ann["expires_at"]);
+    assert_time(&ann["last_login"]);
+    assert_eq!(ann["last_failure"], Value::Null);
+    let bob = account(dir, BOB);
+    assert_eq!(
+        (&bob["last_login"], &bob["last_failure"]),
+        (&Value::Null, &Value::Null),
+        "strangers write nothing"
+    );
+    let failure = &account(dir, CARL)["last_failure"];
+    assert_eq!(failure["failure"], "upstream_refused");
+    assert_time(&failure["at"]);
+    for key in ["cause", "cure"] {
+        assert!(!failure[key].as_str().unwrap().is_empty(), "{failure}");
+    }
+
+    // It is remembered beyond a reload.
+    assert_eq!(Cli::run(dir, ["reload"]).status, Some(0));
+    assert_eq!(account(dir, ANN)["last_login"], ann["last_login"]);
+    let table = Cli::run(dir, ["accounts"]);
+    assert_eq!(table.status, Some(0));
+    let lines: Vec<_> = table.stdout.lines().collect();
+    assert!(lines[0].starts_with("LOGIN "), "{table:?}");
+    assert!(
+        lines[1].starts_with(ANN) && lines[1].contains(" in ") && lines[1].ends_with(" ago"),
+        "{table:?}"
+    );
+    assert!(
+        table.stdout.contains("\n    last failure ") && table.stdout.contains("\n    cure: "),
+        "{table:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn accounts_tells_of_what_is_stored_where_no_bridge_serves() {
+    let world = World::start();
+    drop(world.imap(ANN).await);
+    let World { bridge, folder, .. } = world;
+    let running = account(folder.path(), ANN);
+    assert!(bridge.terminate().0.success());
+    let stored = account(folder.path(), ANN);
+    for key in ["login", "logins", "mailbox", "app", "grant", "state", "expires_at"] {
+        assert_eq!(stored[key], running[key], "{key}");
+    }
+    assert_eq!(stored["last_login"], Value::Null, "a token that two share says nothing of one's logins");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn accounts_makes_nothing_where_there_is_no_state_folder_yet() {
+    let world = World::start();
+    let World { bridge, folder, .. } = world;
+    assert!(bridge.terminate().0.success());
+    let state = folder.path().join("state");
+    std::fs::remove_dir_all(&state).unwrap();
+    assert_eq!(account(folder.path(), ANN)["state"], "unused");
+    assert!(!state.exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forgotten_token_is_asked_for_again_and_those_who_shared_it_are_named() {
+    let world = World::start();
+    drop(world.imap(ANN).await);
+    assert_eq!(world.authority.requests().get(), 1);
+    let forget = |login: &str| Cli::run(world.folder.path(), ["accounts", "--forget", login]);
+
+    let ended = forget("ANN@example.com");
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    let expected = format!(
+        "{ANN}: its tokens are deleted\nthe same tokens were used by: {BOB}\nthe next login gets a new one\n"
+    );
+    assert_eq!(ended.stdout, expected);
+    assert_eq!(account(world.folder.path(), ANN)["state"], "unused");
+    drop(world.imap(ANN).await);
+    assert_eq!(world.authority.requests().get(), 2);
+
+    let unknown = forget("ann@exmaple.com");
+    assert_eq!((unknown.status, unknown.stdout.as_str()), (Some(1), ""));
+    assert!(unknown.stderr.contains(&format!("did you mean {ANN}?")), "{unknown:?}");
+
+    // The same without a bridge.
+    world.bridge.signal("TERM");
+    world.bridge.wait_for_logged("stopped", 1);
+    for expected in ["its tokens are deleted", "nothing was kept for it"] {
+        let ended = forget(ANN);
+        assert!(ended.stdout.starts_with(&format!("{ANN}: {expected}\n")), "{ended:?}");
+    }
+    assert_eq!(forget("nobody at all").status, Some(1));
+    assert_eq!(account(world.folder.path(), ANN)["state"], "unused");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn accounts_cannot_answer_for_a_broken_configuration() {
+    let world = World::start();
+    let World { bridge, folder, .. } = world;
+    assert!(bridge.terminate().0.success());
+    std::fs::write(folder.path().join("mappings.toml"), "nonsense").unwrap();
+    let ended = Cli::run(folder.path(), ["accounts"]);
+    assert_eq!((ended.status, ended.stdout.as_str()), (Some(1), ""));
+    assert!(ended.stderr.contains("mappings.toml:1"), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_bridge_that_does_not_answer_is_told_from_none() {
+    let world = World::start();
+    world.bridge.signal("STOP");
+    let ended = healthcheck(&world);
+    world.bridge.signal("CONT");
+    assert_sick(&ended, "does not answer");
 }

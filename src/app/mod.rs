@@ -5,9 +5,11 @@
 //! told to stop, and drains. `bridge` is what its tasks share, `doors` who is let in where, `control`
 //! the socket that the program's other commands talk to.
 
+mod accounts;
 mod bridge;
 mod control;
 mod doors;
+mod expiry;
 mod lock;
 pub mod logging;
 mod reload;
@@ -38,7 +40,9 @@ use bridge::Bridge;
 use doors::Bound;
 use lock::StateLock;
 
+pub use accounts::{AccountRow, FailureRow, Forget, Forgotten, Stored};
 pub use control::{Declined, Health, socket_path};
+pub use expiry::credential_warning;
 pub use reload::Changes;
 
 /// A bridge that is ready to serve.
@@ -142,6 +146,7 @@ impl App {
         bridge.open(bound);
         bridge.keep_tokens();
         bridge.obey_reloads();
+        bridge.watch_credentials();
         let gone = CancellationToken::new();
         let controlled = control::serve(control, Arc::clone(&bridge), gone.clone());
         let serving = async {

@@ -178,6 +178,7 @@ impl Bridge {
         for warning in &warnings {
             warn!(place = warning.place(), cause = warning.cause(), cure = warning.cure(), "configuration");
         }
+        self.warn_of_credentials();
         Ok(changes)
     }
 

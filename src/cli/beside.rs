@@ -18,6 +18,9 @@ pub(super) enum Unanswered {
     NotAllowed(PathBuf),
     /// One does, and something is wrong with it or on the way.
     Trouble(PathBuf, String),
+    /// Elsewhere than on Unix there is no way to ask in this version.
+    #[cfg_attr(unix, expect(dead_code, reason = "here there is one"))]
+    NotHere,
     /// It says no.
     Declined(Declined),
 }
@@ -26,6 +29,9 @@ impl fmt::Display for Unanswered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoServe(folder) => write!(f, "no footbridge serves from state_dir {}", folder.display()),
+            Self::NotHere => {
+                f.write_str("a running footbridge cannot be asked on this system in this version")
+            }
             Self::NotAllowed(socket) => write!(
                 f,
                 "this user may not talk to the running footbridge: {} is another's\n  \
@@ -146,16 +152,20 @@ mod wire {
 
         async fn connect(&self) -> Result<UnixStream, Unanswered> {
             let path = socket_path(&self.state_dir);
-            UnixStream::connect(&path).await.map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                    Unanswered::NoServe(self.state_dir.clone())
+            let refused = |error: io::Error| {
+                let kind = error.kind();
+                if matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) {
+                    return Unanswered::NoServe(self.state_dir.clone());
                 }
-                io::ErrorKind::PermissionDenied => Unanswered::NotAllowed(path),
-                io::ErrorKind::InvalidInput => {
-                    self.trouble(&"the path is too long for a socket; choose a shorter state_dir")
+                if kind == io::ErrorKind::PermissionDenied {
+                    return Unanswered::NotAllowed(path.clone());
                 }
-                _ => self.trouble(&error),
-            })
+                if kind == io::ErrorKind::InvalidInput {
+                    return self.trouble(&"the path is too long for a socket; choose a shorter state_dir");
+                }
+                self.trouble(&error)
+            };
+            UnixStream::connect(&path).await.map_err(refused)
         }
     }
 }
@@ -164,6 +174,6 @@ mod wire {
 impl Beside {
     #[expect(clippy::unused_async, reason = "as where there is a socket")]
     async fn exchange(&self, _: &str, _: &str, _: Vec<u8>) -> Result<(bool, Vec<u8>), Unanswered> {
-        Err(self.trouble(&"talking to a running bridge is not available on this system in this version"))
+        Err(Unanswered::NotHere)
     }
 }

@@ -3,6 +3,7 @@
 //! Exit codes: 0 fine, 1 something is wrong with the account or the configuration and is explained on
 //! standard error, 2 the command line itself is wrong.
 
+mod accounts;
 mod beside;
 pub mod check;
 pub mod hash_password;
@@ -70,6 +71,18 @@ enum Command {
     /// Validate the configuration and the mappings without network: every mistake, with its cure.
     #[command(after_help = "Example:\n  footbridge check --config footbridge.toml")]
     Check,
+    /// List the accounts: where each leads, how its token is, when it last logged in, what went wrong.
+    #[command(
+        after_help = "Examples:\n  footbridge accounts\n  footbridge accounts --json\n  footbridge accounts --forget scanner@contoso.com"
+    )]
+    Accounts {
+        /// As an array of JSON objects.
+        #[arg(long)]
+        json: bool,
+        /// Delete the tokens of an account.
+        #[arg(long, value_name = "LOGIN")]
+        forget: Option<String>,
+    },
     /// Have the running bridge read its configuration and its mappings again, and say what has changed.
     #[command(after_help = "Example:\n  footbridge reload --config /etc/footbridge/footbridge.toml")]
     Reload,
@@ -99,6 +112,7 @@ pub fn run() -> ExitCode {
     match line.command {
         Command::Serve => serve::run(&config, format, line.log.into()),
         Command::Check => check::run(&config),
+        Command::Accounts { json, forget } => accounts::run(&config, json, forget.as_deref()),
         Command::Reload => reload::run(&config),
         Command::Healthcheck => healthcheck::run(&config),
         Command::HashPassword { generate } => hash_password::run(generate),

@@ -256,6 +256,13 @@ impl Loaded {
         &self.warnings
     }
 
+    /// The configuration without the passwords that are kept in plain elsewhere: for commands that let
+    /// nobody in, and need not ask a vault.
+    #[must_use]
+    pub fn without_plain_passwords(self) -> Config {
+        Config { accounts: Accounts::new(self.accounts), ..self.config }
+    }
+
     /// Reads the passwords that are kept in plain elsewhere, running commands where they are to be
     /// asked, and hashes them. Returns the configuration and the warnings.
     ///

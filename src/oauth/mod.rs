@@ -31,4 +31,4 @@ pub use credential::{
 };
 pub use holder::ConfigureError;
 pub use keeper::{Access, Tokens};
-pub use status::{Standing, TokenStatus};
+pub use status::{Shelf, Standing, TokenStatus};

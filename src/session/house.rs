@@ -91,7 +91,7 @@ impl House {
             |accounts: &Arc<Accounts>| account.is_some_and(|account| !accounts.has_any_login_of(account));
         if self.roll.clone().wait_for(is_removed).await.is_err() {
             // Nobody is left who could remove one.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -3,6 +3,7 @@
 //! HTTP/1 with JSON on a Unix socket that only the owner of the state folder may connect to. One file
 //! for each group of routes, whose paths and answers are known to `cli` alone: both ends are one program.
 
+mod accounts;
 mod health;
 mod reload;
 #[cfg(unix)]
@@ -35,7 +36,7 @@ pub(super) use socket::{Socket, serve};
 const BODY: usize = 64 * 1024;
 
 /// How long a request may take. A reload may have to ask a vault for every password.
-pub const REQUEST: Duration = Duration::from_secs(60);
+const REQUEST: Duration = Duration::from_mins(1);
 
 /// The socket in a state folder.
 #[must_use]
@@ -71,6 +72,7 @@ impl IntoResponse for Refused {
 
 fn router(bridge: Arc<Bridge>) -> Router {
     Router::new()
+        .merge(accounts::routes())
         .merge(health::routes())
         .merge(reload::routes())
         .layer(DefaultBodyLimit::max(BODY))
