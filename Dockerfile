@@ -31,5 +31,7 @@ VOLUME ["/var/lib/footbridge"]
 # By number, so that a cluster can see that it is not root.
 USER 65532:65532
 STOPSIGNAL SIGTERM
+# There is no shell here: the program asks the running one whether it is ready.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=30s CMD ["/footbridge", "healthcheck"]
 ENTRYPOINT ["/footbridge"]
 CMD ["serve"]

@@ -231,6 +231,19 @@ async fn accounts_cannot_answer_for_a_broken_configuration() {
     assert!(ended.stderr.contains("mappings.toml:1"), "{ended:?}");
 }
 
+/// Whoever connects and says nothing keeps neither other commands from their answer nor the bridge from
+/// its end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_visitor_of_the_control_socket_holds_nobody_up() {
+    let world = World::start();
+    let socket = world.folder.path().join("state/control.sock");
+    let silent: Vec<_> = (0..8).map(|_| std::os::unix::net::UnixStream::connect(&socket).unwrap()).collect();
+    assert_eq!(healthcheck(&world).status, Some(0));
+    let (status, log) = world.bridge.terminate();
+    assert!(status.success(), "{log}");
+    drop(silent);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_running_bridge_that_does_not_answer_is_told_from_none() {
     let world = World::start();

@@ -187,7 +187,9 @@ async fn the_older_form_of_21vianet_names_a_resource_and_takes_lifetimes_as_text
 async fn many_logins_with_one_password_ask_the_authority_once() {
     let world = by_password(|_| Keys::of(APP));
     let replies = join_all((0..20).map(|_| imap(&world, ANN, OWN))).await;
-    replies.iter().for_each(|reply| let_in(reply));
+    for reply in &replies {
+        let_in(reply);
+    }
     assert_eq!(world.authority.requests_of("password").get(), 1);
 }
 

@@ -4,15 +4,11 @@
 
 mod harness;
 
-use std::{
-    path::Path,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use footbridge::{
     account::Account,
-    clock::System,
+    clock::{Clock as _, System},
     config,
     ids::ProtocolKind,
     oauth::{Landing, Tokens},
@@ -98,7 +94,7 @@ impl Home {
     async fn outlived(&self, people: &[&str]) {
         for person in people {
             let expiry = self.kept(person).access.expect("an access token").expires_at;
-            tokio::time::sleep(expiry.duration_since(SystemTime::now()).unwrap_or_default()).await;
+            tokio::time::sleep(expiry.duration_since(System.now()).unwrap_or_default()).await;
         }
     }
 

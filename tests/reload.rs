@@ -5,7 +5,10 @@
 
 mod harness;
 
-use std::{net::SocketAddr, os::unix::net::UnixDatagram};
+use std::{
+    net::SocketAddr,
+    os::unix::{fs::PermissionsExt as _, net::UnixDatagram},
+};
 
 use harness::{
     PATIENCE,
@@ -61,6 +64,33 @@ async fn log_in(world: &World, login: &str, password: &str) -> String {
 async fn assert_alive(session: &mut Client) {
     session.say("alive NOOP").await;
     session.until("alive OK {…}").await;
+}
+
+/// A password that is kept in plain elsewhere gets the hash that it had.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_whose_password_is_kept_elsewhere_has_not_changed_until_that_does() {
+    let world = World::start();
+    let kept = world.folder.path().join("ann.password");
+    let write = |password: &str| std::fs::write(&kept, password).unwrap();
+    write("first");
+    std::fs::set_permissions(&kept, std::fs::Permissions::from_mode(0o600)).unwrap();
+    edit(&world, "mappings.toml", |_| {
+        format!(
+            "[[account]]\nlogin = \"{ANN}\"\napp = \"contoso\"\ngrant = \"client_credentials\"\n\
+             password = {{ file = \"ann.password\" }}\n"
+        )
+    });
+    for (password, expected) in [
+        ("first", format!("account changed: {ANN}\n")),
+        ("first", "no account and no listener has changed".to_owned()),
+        ("second", format!("account changed: {ANN}\n")),
+    ] {
+        write(password);
+        let ended = reload(&world);
+        assert!(ended.stdout.contains(&expected), "wanted {expected}: {ended:?}");
+        let reply = log_in(&world, ANN, password).await;
+        assert!(reply.starts_with("in OK "), "{reply}");
+    }
 }
 
 /// A port that nobody has.

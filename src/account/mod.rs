@@ -12,7 +12,7 @@ use ipnet::IpNet;
 
 use crate::ids::{AppName, ProtocolKind};
 
-pub use password::{InvalidHash, StoredPassword, hash};
+pub use password::{InvalidHash, StoredPassword, hash, hash_or_known};
 pub use verify::{Claim, Verified, Verifier};
 
 /// One entry of the mappings file: who may log in, which mailbox that opens, how its token is got.

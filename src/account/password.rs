@@ -209,6 +209,12 @@ pub fn hash(password: &Secret) -> StoredPassword {
     StoredPassword(hash.to_string().into())
 }
 
+/// The one of `known` that is a hash of the password, else a new one.
+#[must_use]
+pub fn hash_or_known(password: &Secret, known: Vec<StoredPassword>) -> StoredPassword {
+    known.into_iter().find(|stored| stored.matches(password)).unwrap_or_else(|| hash(password))
+}
+
 impl std::fmt::Display for StoredPassword {
     /// The PHC string, for `footbridge hash-password` to print.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -144,7 +144,7 @@ impl Bridge {
     }
 
     async fn take_up(self: &Arc<Self>) -> Result<Changes, NotReloaded> {
-        let read = self.stop.gently.run_until_cancelled(read(self.path.clone())).await;
+        let read = self.stop.gently.run_until_cancelled(self.read()).await;
         let (config, warnings) = read.ok_or(NotReloaded::Stopping)??;
         if config.state_dir != self.state_dir {
             return Err(NotReloaded::NeedsRestart("state_dir"));
@@ -182,6 +182,14 @@ impl Bridge {
         Ok(changes)
     }
 
+    /// Reads both files and every password that is kept elsewhere.
+    async fn read(&self) -> Result<(Config, Vec<Mistake>), NotReloaded> {
+        let path = self.path.clone();
+        let loaded = spawn_blocking(move || config::load(&path)).await;
+        let loaded = loaded.map_err(|_| NotReloaded::Internal)??;
+        Ok(loaded.hash_plain_passwords_like(&self.house().accounts).await?)
+    }
+
     async fn bind(&self, wanted: &[config::Listener]) -> Result<Vec<Bound>, NotReloaded> {
         let mut bound = Vec::new();
         for wanted in wanted {
@@ -197,12 +205,6 @@ impl Bridge {
         }
         Ok(bound)
     }
-}
-
-/// Reads both files and every password that is kept elsewhere.
-async fn read(path: std::path::PathBuf) -> Result<(Config, Vec<Mistake>), NotReloaded> {
-    let loaded = spawn_blocking(move || config::load(&path)).await.map_err(|_| NotReloaded::Internal)??;
-    Ok(loaded.hash_plain_passwords().await?)
 }
 
 fn changes(before: &House, after: &House, moves: &Moves, warnings: &[Mistake]) -> Changes {

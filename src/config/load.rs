@@ -26,7 +26,7 @@ use super::{
     schema, store,
 };
 use crate::{
-    account::{Account, Accounts, StoredPassword, hash},
+    account::{Account, Accounts, StoredPassword, hash_or_known},
     clock::{Clock as _, System},
     ids::ProtocolKind,
     oauth::App,
@@ -269,8 +269,26 @@ impl Loaded {
     /// # Errors
     /// Every password that cannot be read.
     pub async fn hash_plain_passwords(self) -> Result<(Config, Vec<Mistake>), Mistakes> {
+        self.hash_plain_passwords_like(&Accounts::default()).await
+    }
+
+    /// The same, where a password that an account of `before` has a hash of gets no other one: an account
+    /// is unchanged then, and what is remembered by its hashes stays true.
+    ///
+    /// # Errors
+    /// As [`Loaded::hash_plain_passwords`].
+    pub async fn hash_plain_passwords_like(
+        self,
+        before: &Accounts,
+    ) -> Result<(Config, Vec<Mistake>), Mistakes> {
         let Self { mut config, mut accounts, plain, mappings, warnings } = self;
         let mut mistakes = Vec::new();
+        let named: HashMap<_, _> = before.iter().map(|account| (account.name(), account)).collect();
+        let known = |plain: &PlainPassword| {
+            let account = accounts.get(plain.account).and_then(|account| named.get(&account.name()));
+            account.map(|account| account.passwords.clone()).unwrap_or_default()
+        };
+        let plain = plain.into_iter().map(|plain| (known(&plain), plain)).collect();
         for (plain, hashed) in hash_all(plain).await {
             match (hashed, accounts.get_mut(plain.account)) {
                 (Ok(stored), Some(account)) => account.passwords.push(stored),
@@ -291,18 +309,22 @@ impl Loaded {
 /// hashing takes 19 MiB for each.
 const AT_ONCE: usize = 8;
 
-async fn hash_all(plain: Vec<PlainPassword>) -> Vec<(PlainPassword, Result<StoredPassword, String>)> {
+/// Hashes each password, unless it is one of those whose hashes stand beside it.
+async fn hash_all(
+    plain: Vec<(Vec<StoredPassword>, PlainPassword)>,
+) -> Vec<(PlainPassword, Result<StoredPassword, String>)> {
     let limit = Arc::new(Semaphore::new(AT_ONCE));
     let mut tasks = JoinSet::new();
-    for (number, source) in plain.iter().map(|plain| plain.source.clone()).enumerate() {
+    for (number, (known, plain)) in plain.iter().enumerate() {
+        let (known, source) = (known.clone(), plain.source.clone());
         let limit = Arc::clone(&limit);
         tasks.spawn(async move {
             let _permit = limit.acquire().await;
-            (number, read_and_hash(&source).await)
+            (number, read_and_hash(&source, known).await)
         });
     }
-    let mut hashed: Vec<_> =
-        plain.into_iter().map(|plain| (plain, Err("hashing the password broke down".to_owned()))).collect();
+    let broken = || Err("hashing the password broke down".to_owned());
+    let mut hashed: Vec<_> = plain.into_iter().map(|(_, plain)| (plain, broken())).collect();
     while let Some(done) = tasks.join_next().await {
         if let Ok((number, result)) = done {
             hashed[number].1 = result;
@@ -311,10 +333,10 @@ async fn hash_all(plain: Vec<PlainPassword>) -> Vec<(PlainPassword, Result<Store
     hashed
 }
 
-async fn read_and_hash(source: &Source) -> Result<StoredPassword, String> {
+async fn read_and_hash(source: &Source, known: Vec<StoredPassword>) -> Result<StoredPassword, String> {
     let password = source.read().await.map_err(|error| error.to_string())?;
     if password.has_form_of_hash() {
         return Err(format!("{source} holds a hash, where a plain password is expected"));
     }
-    spawn_blocking(move || hash(&password)).await.map_err(|error| error.to_string())
+    spawn_blocking(move || hash_or_known(&password, known)).await.map_err(|error| error.to_string())
 }

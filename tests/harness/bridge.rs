@@ -57,7 +57,10 @@ impl Bridge {
     }
 
     fn program() -> &'static str {
-        option_env!("CARGO_BIN_EXE_footbridge").expect("only tests know where the program is")
+        let Some(program) = option_env!("CARGO_BIN_EXE_footbridge") else {
+            panic!("only tests know where the program is");
+        };
+        program
     }
 
     fn spawned(mut command: Command, dir: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{super::BuildError, Bridge, router, socket_path};
+use crate::policy::timing;
 
 /// The bound socket, whose file is removed when this is dropped.
 #[derive(Debug)]
@@ -66,11 +67,20 @@ impl Socket {
     }
 }
 
-/// Answers until `stop`, and lets requests that are being answered finish.
+/// Answers until `stop`, and lets requests that are being answered finish, unless they take long.
 pub(in crate::app) async fn serve(socket: Option<Socket>, bridge: Arc<Bridge>, stop: CancellationToken) {
     let Some(Socket { listener, file }) = socket else { return };
     let serving = axum::serve(listener, router(bridge));
-    let served = serving.with_graceful_shutdown(stop.cancelled_owned()).await;
+    let serving = serving.with_graceful_shutdown(stop.clone().cancelled_owned()).into_future();
+    let too_long = async {
+        stop.cancelled().await;
+        tokio::time::sleep(timing::FAREWELL).await;
+    };
+    // Either may be dropped: who is still connected then sees the connection end.
+    let served = tokio::select! {
+        served = serving => served,
+        () = too_long => Ok(()),
+    };
     if let Err(error) = served {
         warn!(%error, "the control socket is out of order");
     }
