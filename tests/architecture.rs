@@ -15,7 +15,7 @@ const FLOORS: &[&[&str]] = &[
     &["dialogue", "account"],
     &["imap", "smtp", "policy"],
     &["oauth"],
-    &["session"],
+    &["session", "console"],
     &["config"],
     &["app"],
     &["cli"],

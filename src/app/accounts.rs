@@ -179,7 +179,7 @@ fn forgotten(account: &Account, any: bool, shared_with: Vec<String>) -> Forgotte
 
 /// The account that has this very login: a wildcard has to be named as it is written, because all that it
 /// stands for is deleted.
-fn find<'a>(accounts: &'a Accounts, login: &str) -> Result<&'a Arc<Account>, Explanation> {
+pub(super) fn find<'a>(accounts: &'a Accounts, login: &str) -> Result<&'a Arc<Account>, Explanation> {
     let meant = LoginPattern::parse(login);
     let is_meant = |account: &&Arc<Account>| account.logins.iter().any(|known| Some(known) == meant.as_ref());
     accounts.iter().find(is_meant).ok_or_else(|| {

@@ -12,7 +12,7 @@ use std::{
 use tokio::{net::TcpStream, sync::watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Stop, doors::Doors};
+use super::{Stop, authorize::Consenter, doors::Doors};
 use crate::{
     account::{Accounts, Verifier},
     clock::SharedClock,
@@ -34,6 +34,8 @@ pub(super) struct Bridge {
     pub(super) clock: SharedClock,
     /// Every token slot.
     pub(super) tokens: Arc<Tokens>,
+    /// Begins consents.
+    pub(super) consenter: Consenter,
     /// The tasks that accept clients, and those that keep things while clients are accepted.
     pub(super) accepting: TaskTracker,
     /// One task for each client.
@@ -54,7 +56,7 @@ impl Bridge {
     pub(super) async fn new(
         path: PathBuf,
         config: Config,
-        tokens: Arc<Tokens>,
+        (tokens, consenter): (Arc<Tokens>, Consenter),
         clock: SharedClock,
         stop: Stop,
     ) -> Result<Self, ConfigureError> {
@@ -83,6 +85,7 @@ impl Bridge {
             stop,
             clock,
             tokens,
+            consenter,
             accepting: TaskTracker::new(),
             sessions: TaskTracker::new(),
             doors: Mutex::default(),

@@ -6,6 +6,7 @@
 //! the socket that the program's other commands talk to.
 
 mod accounts;
+mod authorize;
 mod bridge;
 mod control;
 mod doors;
@@ -22,13 +23,14 @@ use std::{
 };
 
 use sd_notify::NotifyState;
-use tokio::{sync::Notify, task::spawn_blocking, time::timeout};
+use tokio::{net::TcpListener, sync::Notify, task::spawn_blocking, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
     clock::{SharedClock, System},
     config::Config,
+    console::{self, Console},
     ids::ProtocolKind,
     oauth::{ConfigureError, Tokens},
     policy::timing,
@@ -41,6 +43,7 @@ use doors::Bound;
 use lock::StateLock;
 
 pub use accounts::{AccountRow, FailureRow, Forget, Forgotten, Stored};
+pub use authorize::{Alone, Authorize, Begun, Consenter, Pasted, Progress, Way};
 pub use control::{Declined, Health, socket_path};
 pub use expiry::credential_warning;
 pub use reload::Changes;
@@ -51,6 +54,7 @@ pub struct App {
     bridge: Arc<Bridge>,
     bound: Vec<Bound>,
     control: Option<control::Socket>,
+    console: Option<TcpListener>,
     _lock: StateLock,
 }
 
@@ -128,11 +132,21 @@ impl App {
         for wanted in &config.listeners {
             bound.push(Bound::new(wanted).await?);
         }
+        let console = match &config.console {
+            Some(console) => {
+                let bind = |error| BuildError::Bind { bind: console.bind.clone(), error };
+                Some(TcpListener::bind(&console.bind).await.map_err(bind)?)
+            }
+            None => None,
+        };
         let control = control::Socket::bind(&config.state_dir)?;
         let clock: SharedClock = Arc::new(System);
         let tokens = Arc::new(Tokens::new(store(&config).await?, Arc::clone(&clock)));
-        let bridge = Arc::new(Bridge::new(path.to_owned(), config, tokens, clock, stop).await?);
-        Ok(Self { bridge, bound, control, _lock: lock })
+        let port = console.as_ref().and_then(|console| console.local_addr().ok()).map(|addr| addr.port());
+        let served = port.map_or(Console::Closed(None), Console::Served);
+        let consenter = Consenter::new(Arc::clone(&tokens), served, Arc::clone(&clock));
+        let bridge = Arc::new(Bridge::new(path.to_owned(), config, (tokens, consenter), clock, stop).await?);
+        Ok(Self { bridge, bound, control, console, _lock: lock })
     }
 
     /// The addresses that are listened on.
@@ -142,13 +156,14 @@ impl App {
 
     /// Serves until it is told to stop, then drains: returns when every session has ended.
     pub async fn run(self) {
-        let Self { bridge, bound, control, _lock } = self;
+        let Self { bridge, bound, control, console, _lock } = self;
         bridge.open(bound);
         bridge.keep_tokens();
         bridge.obey_reloads();
         bridge.watch_credentials();
         let gone = CancellationToken::new();
         let controlled = control::serve(control, Arc::clone(&bridge), gone.clone());
+        let shown = show(console, &bridge, gone.clone());
         let serving = async {
             announce(&[NotifyState::Ready]);
             info!(
@@ -158,11 +173,23 @@ impl App {
             );
             bridge.stop.gently.cancelled().await;
             drain(&bridge).await;
+            bridge.consenter.finish().await;
             gone.cancel();
         };
-        tokio::join!(serving, controlled);
+        tokio::join!(serving, controlled, shown);
         info!("stopped");
     }
+}
+
+/// Serves the console, where there is one, until `stop`.
+async fn show(console: Option<TcpListener>, bridge: &Arc<Bridge>, stop: CancellationToken) {
+    let Some(listener) = console else { return };
+    if let Ok(addr) = listener.local_addr() {
+        info!(listener.addr = %addr, "console");
+    }
+    let ready = Arc::clone(bridge);
+    let router = console::router(Arc::clone(&bridge.tokens), move || ready.is_ready());
+    console::serve(listener, router, stop).await;
 }
 
 /// Lets the sessions end: closes the doors, sends away who has not logged in, waits for the others as

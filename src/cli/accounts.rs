@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
-    fs,
     io::{self, Write as _},
     path::Path,
     process::ExitCode,
@@ -14,7 +13,7 @@ use time::OffsetDateTime;
 
 use super::{
     beside::{Beside, Unanswered},
-    block_on, check, fail,
+    block_on, check, fail, ours,
 };
 use crate::{
     app::{AccountRow, FailureRow, Forget, Forgotten, Stored, credential_warning},
@@ -67,35 +66,13 @@ fn answer<T>(
     match asked? {
         Ok(answer) => Ok(answer),
         Err(Unanswered::NoServe(_) | Unanswered::NotHere) => {
-            ours(state_dir)?;
+            ours(state_dir, "accounts")?;
             let loaded = config::load(path).map_err(|mistakes| mistakes.to_string())?;
             let opened = Stored::open(loaded.without_plain_passwords());
             stored(&opened.map_err(|error| error.to_string())?)
         }
         Err(unanswered) => Err(unanswered.to_string()),
     }
-}
-
-/// Refuses to write into the folder of another user, who could not use what is made there.
-#[cfg(target_os = "linux")]
-fn ours(state_dir: &Path) -> Result<(), String> {
-    use std::os::unix::fs::MetadataExt as _;
-    // This process' own entry belongs to the user that it acts as, proc(5).
-    let (Ok(me), Ok(folder)) = (fs::metadata("/proc/self"), fs::metadata(state_dir)) else { return Ok(()) };
-    if me.uid() == folder.uid() {
-        return Ok(());
-    }
-    Err(format!(
-        "state_dir {} belongs to the user with id {}\n  cure: run this as that user: sudo -u '#{}' footbridge accounts",
-        state_dir.display(),
-        folder.uid(),
-        folder.uid()
-    ))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn ours(_: &Path) -> Result<(), String> {
-    Ok(())
 }
 
 fn explained(why: &Explanation) -> String {

@@ -4,6 +4,7 @@
 //! standard error, 2 the command line itself is wrong.
 
 mod accounts;
+mod authorize;
 mod beside;
 pub mod check;
 pub mod hash_password;
@@ -20,7 +21,10 @@ use std::{
 use clap::{Parser, Subcommand, ValueEnum};
 use tracing::Level;
 
-use crate::app::logging::{self, Format};
+use crate::app::{
+    Authorize,
+    logging::{self, Format},
+};
 
 /// Lets mail programs that know only a username and a password log in to mailboxes that take only
 /// OAuth 2.0: point them at this bridge.
@@ -83,6 +87,20 @@ enum Command {
         #[arg(long, value_name = "LOGIN")]
         forget: Option<String>,
     },
+    /// Have the person whom an account acts for consent: in a browser, or with a code anywhere.
+    #[command(
+        after_help = "Examples:\n  footbridge authorize ann@contoso.com\n  footbridge authorize ann@contoso.com --device"
+    )]
+    Authorize {
+        /// A login of the account.
+        login: String,
+        /// By a code that is entered anywhere, whatever the account's grant.
+        #[arg(long)]
+        device: bool,
+        /// Print the address only.
+        #[arg(long)]
+        no_browser: bool,
+    },
     /// Have the running bridge read its configuration and its mappings again, and say what has changed.
     #[command(after_help = "Example:\n  footbridge reload --config /etc/footbridge/footbridge.toml")]
     Reload,
@@ -113,6 +131,9 @@ pub fn run() -> ExitCode {
         Command::Serve => serve::run(&config, format, line.log.into()),
         Command::Check => check::run(&config),
         Command::Accounts { json, forget } => accounts::run(&config, json, forget.as_deref()),
+        Command::Authorize { login, device, no_browser } => {
+            authorize::run(&config, &Authorize { login, device }, no_browser)
+        }
         Command::Reload => reload::run(&config),
         Command::Healthcheck => healthcheck::run(&config),
         Command::HashPassword { generate } => hash_password::run(generate),
@@ -148,6 +169,30 @@ fn block_on<T>(future: impl Future<Output = T>) -> Result<T, String> {
     runtime
         .map(|runtime| runtime.block_on(future))
         .map_err(|error| format!("cannot start the runtime: {error}"))
+}
+
+/// Refuses to write into the folder of another user, who could not use what is made there.
+#[cfg(target_os = "linux")]
+fn ours(state_dir: &Path, command: &str) -> Result<(), String> {
+    use std::os::unix::fs::MetadataExt as _;
+    // This process' own entry belongs to the user that it acts as, proc(5).
+    let (Ok(me), Ok(folder)) = (std::fs::metadata("/proc/self"), std::fs::metadata(state_dir)) else {
+        return Ok(());
+    };
+    if me.uid() == folder.uid() {
+        return Ok(());
+    }
+    Err(format!(
+        "state_dir {} belongs to the user with id {}\n  cure: run this as that user: sudo -u '#{}' footbridge {command}",
+        state_dir.display(),
+        folder.uid(),
+        folder.uid()
+    ))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn ours(_: &Path, _: &str) -> Result<(), String> {
+    Ok(())
 }
 
 /// Prints why a command failed, and what to do where that is known.

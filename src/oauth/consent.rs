@@ -108,10 +108,12 @@ pub enum Landing {
 }
 
 impl Tokens {
-    /// Where the authority sends the browser back to for an account.
-    #[must_use]
-    pub fn redirect_of(&self, account: &Account) -> Option<Redirect> {
-        self.plan().apps.get(&account.app).map(|app| app.consent.redirect.clone())
+    /// Where the authority sends the browser back to for an account that needs somebody's consent.
+    ///
+    /// # Errors
+    /// Where it needs nobody's.
+    pub fn consents_by(&self, account: &Account) -> Result<Redirect, Explanation> {
+        Ok(self.consenting_slot(account)?.spec().app.consent.redirect.clone())
     }
 
     /// Begins a consent in the browser. `redirect_uri` is where the caller listens, as it is registered.

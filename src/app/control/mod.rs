@@ -4,6 +4,7 @@
 //! for each group of routes, whose paths and answers are known to `cli` alone: both ends are one program.
 
 mod accounts;
+mod authorize;
 mod health;
 mod reload;
 #[cfg(unix)]
@@ -73,6 +74,7 @@ impl IntoResponse for Refused {
 fn router(bridge: Arc<Bridge>) -> Router {
     Router::new()
         .merge(accounts::routes())
+        .merge(authorize::routes())
         .merge(health::routes())
         .merge(reload::routes())
         .layer(DefaultBodyLimit::max(BODY))
