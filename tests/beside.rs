@@ -8,8 +8,10 @@ mod harness;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 
 use harness::{
+    authority::Registration,
     bridge::Bridge,
     cli::{Cli, Ended},
+    config::{Config, Keys},
     world::{ANN, BOB, PASSWORD, World},
 };
 use serde_json::Value;
@@ -165,7 +167,7 @@ async fn accounts_tells_of_tokens_and_logins_while_the_bridge_serves() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn accounts_tells_of_what_is_stored_where_no_bridge_serves() {
-    let world = World::start();
+    let world = World::with(|config, _, _| config.more("[store]\nkey = { file = \"contoso.secret\" }"));
     drop(world.imap(ANN).await);
     let World { bridge, folder, .. } = world;
     let running = account(folder.path(), ANN);
@@ -175,6 +177,48 @@ async fn accounts_tells_of_what_is_stored_where_no_bridge_serves() {
         assert_eq!(stored[key], running[key], "{key}");
     }
     assert_eq!(stored["last_login"], Value::Null, "a token that two share says nothing of one's logins");
+}
+
+const PUBLIC: &str = "33333333-3333-4333-8333-333333333333";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_waits_for_a_consent_says_so_with_a_bridge_and_without() {
+    let world = World::built(|_, authority, exchange| {
+        authority.register_app(Registration::public(PUBLIC));
+        let config = Config::empty().delegated_app("people", authority, exchange, Keys::of(PUBLIC));
+        config.account_with("people", ANN, Some(PASSWORD), "device_code", "")
+    });
+    let running = account(world.folder.path(), ANN);
+    assert_eq!(running["state"], "consent_needed");
+    assert!(running["trouble"].as_str().unwrap().contains("footbridge authorize"), "{running}");
+    let forgotten = Cli::run(world.folder.path(), ["accounts", "--forget", ANN]);
+    assert!(forgotten.stdout.contains("nothing was kept"), "{forgotten:?}");
+    assert!(forgotten.stdout.contains("must sign in again"), "{forgotten:?}");
+    let World { bridge, folder, .. } = world;
+    assert!(bridge.terminate().0.success());
+    assert_eq!(account(folder.path(), ANN), running);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_that_ends_soon_is_warned_of_at_the_start_at_a_reload_and_by_accounts() {
+    let soon = time::OffsetDateTime::now_utc().date() + time::Duration::days(10);
+    let world = World::built(|_, authority, exchange| {
+        let keys = Keys::contoso().line(&format!("secret_expires = {soon}"));
+        let config = Config::empty().delegated_app("contoso", authority, exchange, keys);
+        config.account(ANN, PASSWORD)
+    });
+    let warned = world.bridge.wait_for_logged("credential ends", 1).remove(0);
+    assert_eq!((&warned["level"], &warned["app"]), (&"WARN".into(), &"contoso".into()));
+    let cause = warned["cause"].as_str().unwrap();
+    assert!(cause.contains(&format!("ends on {soon}")), "{cause}");
+    assert_eq!(Cli::run(world.folder.path(), ["reload"]).status, Some(0));
+    world.bridge.wait_for_logged("credential ends", 2);
+
+    let ended = Cli::run(world.folder.path(), ["accounts"]);
+    assert_eq!(ended.status, Some(0));
+    assert!(ended.stderr.contains(&format!("warning: {cause}\n  cure: ")), "{ended:?}");
+    let row = account(world.folder.path(), ANN);
+    assert!(row["credential_expires"].as_str().unwrap().starts_with(&soon.to_string()), "{row}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -325,6 +325,11 @@ async fn what_needs_a_restart_is_refused_by_name() {
     hang_up(&world, "configuration not reloaded");
     let cause = world.bridge.logged("configuration not reloaded")[0]["cause"].as_str().unwrap().to_owned();
     assert!(cause.starts_with("state_dir has changed"), "{cause}");
+    edit(&world, "footbridge.toml", |text| {
+        text.replace("state_dir = \"elsewhere\"", "state_dir = \"state\"")
+            + "\n[store]\nkey = { file = \"contoso.secret\" }\n"
+    });
+    assert_refused(&reload(&world), "[store] has changed");
     assert!(!world.folder.path().join("elsewhere").exists());
 }
 

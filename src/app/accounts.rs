@@ -5,7 +5,11 @@ use std::{sync::Arc, time::SystemTime};
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, serde::rfc3339};
 
-use super::bridge::{Bridge, protocols};
+use super::{
+    BuildError, blocking,
+    bridge::{Bridge, protocols},
+    store_keys,
+};
 use crate::{
     account::{Account, Accounts, LoginPattern},
     config::Config,
@@ -109,13 +113,18 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// Opens the store where there is one. Blocks.
+    /// Opens the store where there is one.
     ///
     /// # Errors
     /// Why it cannot be read.
-    pub fn open(config: Config) -> Result<Self, StoreError> {
-        let store = Store::open_existing(&config.state_dir, &[])?;
-        let records = store.as_ref().map(Store::all).transpose()?.unwrap_or_default();
+    pub async fn open(config: Config) -> Result<Self, BuildError> {
+        let (state_dir, keys) = (config.state_dir.clone(), store_keys(&config).await?);
+        let opening = move || {
+            let store = Store::open_existing(&state_dir, &keys)?;
+            let records = store.as_ref().map(Store::all).transpose()?;
+            Ok((store, records.unwrap_or_default()))
+        };
+        let (store, records) = blocking(opening).await?;
         let shelf = Shelf::new(config.apps, &config.accounts, &protocols(&config.listeners), records);
         Ok(Self { accounts: config.accounts, store, shelf })
     }

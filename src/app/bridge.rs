@@ -16,10 +16,11 @@ use super::{Stop, authorize::Consenter, doors::Doors};
 use crate::{
     account::{Accounts, Verifier},
     clock::SharedClock,
-    config::{Config, Listener},
+    config::{Config, Console, Listener},
     ids::{ProtocolKind, SessionId},
     imap::Imap,
     oauth::{ConfigureError, Tokens},
+    secret::Source,
     session::{self, House, Ledger, Promises},
     smtp::Smtp,
 };
@@ -42,13 +43,43 @@ pub(super) struct Bridge {
     pub(super) sessions: TaskTracker,
     pub(super) doors: Mutex<Doors>,
     pub(super) path: PathBuf,
-    pub(super) state_dir: PathBuf,
+    /// What it would take another process to change.
+    pub(super) fixed: Fixed,
     /// Held while the configuration is reloaded.
     pub(super) reloading: tokio::sync::Mutex<()>,
     house: RwLock<Arc<House>>,
     /// Tells the sessions who may still be there.
     pub(super) roll: watch::Sender<Arc<Accounts>>,
     count: AtomicU64,
+}
+
+/// What a running bridge cannot change.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Fixed {
+    state_dir: PathBuf,
+    store_keys: Vec<Source>,
+    console: Option<Console>,
+}
+
+impl Fixed {
+    pub(super) fn of(config: &Config) -> Self {
+        Self {
+            state_dir: config.state_dir.clone(),
+            store_keys: config.store_keys.clone(),
+            console: config.console.clone(),
+        }
+    }
+
+    /// What is different in another configuration, by its name there.
+    pub(super) fn difference(&self, other: &Self) -> Option<&'static str> {
+        let Self { state_dir, store_keys, console } = other;
+        let changes = [
+            (self.state_dir != *state_dir, "state_dir"),
+            (self.store_keys != *store_keys, "[store]"),
+            (self.console != *console, "[console]"),
+        ];
+        changes.into_iter().find(|(differs, _)| *differs).map(|(_, name)| name)
+    }
 }
 
 impl Bridge {
@@ -60,6 +91,7 @@ impl Bridge {
         clock: SharedClock,
         stop: Stop,
     ) -> Result<Self, ConfigureError> {
+        let fixed = Fixed::of(&config);
         tokens.configure(config.apps, &config.accounts, &protocols(&config.listeners)).await?;
         let accounts = Arc::new(config.accounts);
         let roll = watch::Sender::new(Arc::clone(&accounts));
@@ -80,7 +112,7 @@ impl Bridge {
         };
         Ok(Self {
             path,
-            state_dir: config.state_dir,
+            fixed,
             reloading: tokio::sync::Mutex::default(),
             stop,
             clock,

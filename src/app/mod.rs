@@ -34,7 +34,7 @@ use crate::{
     ids::ProtocolKind,
     oauth::{ConfigureError, Tokens},
     policy::timing,
-    secret::SourceError,
+    secret::{Secret, SourceError},
     store::{Store, StoreError},
 };
 
@@ -213,18 +213,29 @@ async fn drain(bridge: &Bridge) {
 }
 
 async fn store(config: &Config) -> Result<Arc<Store>, BuildError> {
-    let state_dir = config.state_dir.clone();
+    let (state_dir, keys) = (config.state_dir.clone(), store_keys(config).await?);
+    Ok(Arc::new(blocking(move || Store::open(&state_dir, &keys)).await?))
+}
+
+/// The sealing keys of the configuration; none where the store has its own.
+async fn store_keys(config: &Config) -> Result<Vec<Secret>, SourceError> {
     let mut keys = Vec::new();
     for source in &config.store_keys {
         keys.push(source.read().await?);
     }
-    let opening = spawn_blocking(move || Store::open(&state_dir, &keys));
-    let store = opening.await.map_err(|error| StoreError::Io {
+    Ok(keys)
+}
+
+/// Lets the store block a thread of its own.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let broken = |error: tokio::task::JoinError| StoreError::Io {
         doing: "open",
         path: "tokens.db".into(),
         error: error.into(),
-    })??;
-    Ok(Arc::new(store))
+    };
+    spawn_blocking(work).await.map_err(broken)?
 }
 
 /// Tells the service manager, where there is one.

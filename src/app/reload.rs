@@ -13,7 +13,7 @@ use tracing::{error, info, warn};
 
 use super::{
     BuildError, announce,
-    bridge::{Bridge, protocols},
+    bridge::{Bridge, Fixed, protocols},
     doors::{self, Bound, Moves},
 };
 use crate::{
@@ -146,8 +146,8 @@ impl Bridge {
     async fn take_up(self: &Arc<Self>) -> Result<Changes, NotReloaded> {
         let read = self.stop.gently.run_until_cancelled(self.read()).await;
         let (config, warnings) = read.ok_or(NotReloaded::Stopping)??;
-        if config.state_dir != self.state_dir {
-            return Err(NotReloaded::NeedsRestart("state_dir"));
+        if let Some(name) = self.fixed.difference(&Fixed::of(&config)) {
+            return Err(NotReloaded::NeedsRestart(name));
         }
         let moves = doors::moves(&self.terms(), &config.listeners);
         let bound = self.bind(&moves.opened).await?;

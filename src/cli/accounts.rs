@@ -68,7 +68,7 @@ fn answer<T>(
         Err(Unanswered::NoServe(_) | Unanswered::NotHere) => {
             ours(state_dir, "accounts")?;
             let loaded = config::load(path).map_err(|mistakes| mistakes.to_string())?;
-            let opened = Stored::open(loaded.without_plain_passwords());
+            let opened = block_on(Stored::open(loaded.without_plain_passwords()))?;
             stored(&opened.map_err(|error| error.to_string())?)
         }
         Err(unanswered) => Err(unanswered.to_string()),
