@@ -51,8 +51,8 @@ impl Page {
 
     /// Nothing is stored.
     pub(super) fn refused(why: &Explanation) -> Self {
-        let mut lines = vec![sentence(&why.cause)];
-        lines.extend((!why.cure.is_empty()).then(|| sentence(&why.cure)));
+        let mut lines = vec![why.cause.clone()];
+        lines.extend((!why.cure.is_empty()).then(|| why.cure.clone()));
         lines.push("What was stored before is unchanged.".to_owned());
         Self { status: StatusCode::BAD_REQUEST, title: "Not authorized", lines }
     }
@@ -60,7 +60,7 @@ impl Page {
     /// Nobody began this here.
     pub(super) fn unknown() -> Self {
         let why = consent::unknown_state();
-        let lines = vec![sentence(&why.cause), sentence(&why.cure), "Nothing has changed.".to_owned()];
+        let lines = vec![why.cause.clone(), why.cure.clone(), "Nothing has changed.".to_owned()];
         Self { status: StatusCode::BAD_REQUEST, title: "No such sign-in", lines }
     }
 
@@ -70,13 +70,6 @@ impl Page {
             vec!["This is where browsers come back to after a sign-in; there is nothing to see.".to_owned()];
         Self { status: StatusCode::NOT_FOUND, title: "Nothing here", lines }
     }
-}
-
-/// Explanations are parts of a line elsewhere; here they stand alone.
-fn sentence(text: &str) -> String {
-    let mut chars = text.chars();
-    let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", chars.as_str().trim_end_matches('.'))
 }
 
 impl IntoResponse for Page {
@@ -105,12 +98,5 @@ mod tests {
         let page = Page::refused(&why);
         let html = Landing { title: page.title, lines: &page.lines, style: STYLE }.render().unwrap();
         assert!(!html.contains("<script>") && html.contains("script&#62;alert(1)"), "{html}");
-    }
-
-    #[test]
-    fn a_cause_becomes_a_sentence() {
-        assert_eq!(sentence("nobody signed in"), "Nobody signed in.");
-        assert_eq!(sentence("It is so."), "It is so.");
-        assert_eq!(sentence(""), ".");
     }
 }

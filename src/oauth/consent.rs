@@ -303,6 +303,8 @@ fn keep(store: &Store, slot: &Slot, granted: Granted, asked_at: SystemTime, cloc
     slot.memory.forget_unsaved();
     slot.memory.write(store, &spec, record).map_err(unusable)?;
     let mut state = slot.state();
+    // Whoever consents means to use it.
+    state.used_at(clock.now());
     state.consented(issued, asked_at, clock.fraction());
     let expires_at = state.expires_at().unwrap_or(asked_at);
     Ok(Consented { signed_in, owner: spec.owner.clone(), expires_at })

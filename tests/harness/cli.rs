@@ -7,7 +7,7 @@ use std::{
     ffi::OsStr,
     io::{BufRead as _, BufReader, Read, Write as _},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdin, Command, Stdio},
     sync::{Arc, Condvar, Mutex},
     thread,
     time::Instant,
@@ -99,12 +99,35 @@ impl Cli {
         Self::start(dir, arguments, environment, None)
     }
 
+    /// As [`Cli::spawn`], with what a person types at hand.
+    pub fn spawn_typing(
+        dir: &Path,
+        arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    ) -> (Running, ChildStdin) {
+        let (running, stdin) = Self::begin(dir, arguments, &[], true);
+        (running, stdin.expect("stdin is piped"))
+    }
+
     fn start(
         dir: &Path,
         arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
         environment: &[(&str, &str)],
         input: Option<&str>,
     ) -> Running {
+        let (running, stdin) = Self::begin(dir, arguments, environment, input.is_some());
+        if let (Some(mut stdin), Some(input)) = (stdin, input) {
+            // A program that does not want to read is told so by its own exit code.
+            let _ = stdin.write_all(input.as_bytes());
+        }
+        running
+    }
+
+    fn begin(
+        dir: &Path,
+        arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+        environment: &[(&str, &str)],
+        typing: bool,
+    ) -> (Running, Option<ChildStdin>) {
         let Some(program) = option_env!("CARGO_BIN_EXE_footbridge") else {
             panic!("only tests know where the program is");
         };
@@ -117,18 +140,15 @@ impl Cli {
             .current_dir(dir)
             .env("FOOTBRIDGE_CONFIG", dir.join("footbridge.toml"))
             .envs(environment.iter().copied())
-            .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
+            .stdin(if typing { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program can be started");
-        if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
-            // A program that does not want to read is told so by its own exit code.
-            let _ = stdin.write_all(input.as_bytes());
-        }
+        let stdin = child.stdin.take();
         let stdout = Stream::of(child.stdout.take().expect("stdout is piped"));
         let stderr = Stream::of(child.stderr.take().expect("stderr is piped"));
-        Running { child, stdout, stderr }
+        (Running { child, stdout, stderr }, stdin)
     }
 }
 
