@@ -23,7 +23,7 @@ const CONNECTIONS: usize = 64;
 const HEADERS: Duration = Duration::from_secs(10);
 
 /// How long a connection may last: a code is exchanged meanwhile, with an authority that may be slow.
-const CONNECTION: Duration = Duration::from_secs(60);
+const CONNECTION: Duration = Duration::from_mins(1);
 
 /// The longest request line and headers, in bytes.
 const LONGEST_HEAD: usize = 64 * 1024;

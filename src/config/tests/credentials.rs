@@ -56,6 +56,11 @@ fn files() -> &'static [(&'static str, String)] {
     })
 }
 
+/// A certificate and its key, by the names of their files.
+pub(super) fn pair() -> impl Iterator<Item = &'static (&'static str, String)> {
+    files().iter().filter(|(name, _)| ["app.pem", "app.key"].contains(name))
+}
+
 /// The key in PKCS #8, encrypted with "opensesame".
 fn encrypted(key: &KeyPair) -> String {
     let folder = tempfile::tempdir().unwrap();

@@ -40,12 +40,30 @@ fn every_example_is_without_a_mistake() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/examples");
     let mut seen = 0;
     for example in std::fs::read_dir(folder).unwrap() {
-        let loaded = load_with(&example.unwrap().path().join("footbridge.toml"), &asked_for, now());
+        let copied = copy(&example.unwrap().path());
+        let loaded = load_with(&copied.path().join("footbridge.toml"), &asked_for, now());
         let loaded = loaded.unwrap_or_else(|mistakes| panic!("{mistakes}"));
         assert_eq!(loaded.warnings(), []);
         seen += 1;
     }
-    assert_eq!(seen, 5);
+    assert_eq!(seen, 6);
+}
+
+/// A copy of an example with the files beside it that it tells people to make.
+fn copy(example: &std::path::Path) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["footbridge.toml", "mappings.toml"] {
+        std::fs::copy(example.join(file), folder.path().join(file)).unwrap();
+    }
+    if example.ends_with("certificate") {
+        for (name, content) in super::credentials::pair() {
+            let path = folder.path().join(name);
+            std::fs::write(&path, content).unwrap();
+            #[cfg(unix)]
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        }
+    }
+    folder
 }
 
 #[test]
