@@ -111,7 +111,11 @@ fn files() -> Vec<(String, String)> {
 
 /// The text without its test module and its comments.
 fn code(text: &str) -> String {
-    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+    const MARK: &str = "#[cfg(test)]\n";
+    let is_tests = |(at, _): &(usize, &str)| {
+        text[at + MARK.len()..].lines().next().is_some_and(|line| line.contains("mod tests"))
+    };
+    let code = &text[..text.match_indices(MARK).find(is_tests).map_or(text.len(), |(at, _)| at)];
     code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 

@@ -194,10 +194,11 @@ pub fn normalise(login: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn account(logins: &[&str]) -> Account {
+    /// An account of the app `contoso` with these logins, and nothing else.
+    pub(crate) fn account(logins: &[&str]) -> Account {
         Account {
             logins: logins.iter().map(|login| LoginPattern::parse(login).unwrap()).collect(),
             passwords: Vec::new(),

@@ -319,10 +319,7 @@ fn first_match(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        account::{Grant, LoginPattern, hash},
-        ids::AppName,
-    };
+    use crate::account::{hash, tests::account as fixture};
 
     #[derive(Debug)]
     struct Wound(Mutex<SystemTime>);
@@ -337,19 +334,7 @@ mod tests {
     }
 
     fn account(login: &str, passwords: Vec<StoredPassword>) -> Account {
-        Account {
-            logins: vec![LoginPattern::parse(login).unwrap()],
-            passwords,
-            mailbox: Some(login.to_owned()),
-            mailboxes: Vec::new(),
-            app: AppName::new("contoso"),
-            grant: Grant::ClientCredentials,
-            sign_in: Vec::new(),
-            authority_checks: false,
-            smtp_user: None,
-            protocols: Vec::new(),
-            from_networks: Vec::new(),
-        }
+        Account { passwords, mailbox: Some(login.to_owned()), ..fixture(&[login]) }
     }
 
     fn accounts(passwords: &[&str]) -> Accounts {

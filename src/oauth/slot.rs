@@ -203,7 +203,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::{
-        account::LoginPattern,
+        account::tests::account as fixture,
         net::tls::Trust,
         oauth::{Authority, Consent, Credential, Pkce, Redirect},
         secret::Source,
@@ -239,17 +239,11 @@ pub(super) mod tests {
 
     pub(in crate::oauth) fn account(grant: Grant, sign_in: &str) -> Account {
         Account {
-            logins: vec![LoginPattern::parse("shared").unwrap()],
-            passwords: Vec::new(),
             mailbox: Some("shared@example.com".to_owned()),
-            mailboxes: Vec::new(),
-            app: AppName::new("contoso"),
             grant,
             sign_in: vec![sign_in.to_owned()],
             authority_checks: grant == Grant::Password,
-            smtp_user: None,
-            protocols: Vec::new(),
-            from_networks: Vec::new(),
+            ..fixture(&["shared"])
         }
     }
 

@@ -146,26 +146,14 @@ fn opens_login_as_typed(account: &Account, login: &str) -> bool {
 mod tests {
     use super::*;
     use crate::{
-        account::{Accounts, Grant, LoginPattern, Verifier, hash},
+        account::{Accounts, Verifier, hash, tests::account as fixture},
         clock::System,
         sasl::Credentials,
         secret::Secret,
     };
 
     fn account(login: &str) -> Account {
-        Account {
-            logins: vec![LoginPattern::parse(login).unwrap()],
-            passwords: vec![hash(&Secret::new("secret"))],
-            mailbox: None,
-            mailboxes: Vec::new(),
-            app: AppName::new("contoso"),
-            grant: Grant::ClientCredentials,
-            sign_in: Vec::new(),
-            authority_checks: false,
-            smtp_user: None,
-            protocols: Vec::new(),
-            from_networks: Vec::new(),
-        }
+        Account { passwords: vec![hash(&Secret::new("secret"))], ..fixture(&[login]) }
     }
 
     fn denied(account: Account, kind: ProtocolKind, from: &str) -> Option<Denied> {

@@ -97,23 +97,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{account::Grant, clock::System, ids::AppName};
-
-    fn account(logins: &[&str]) -> Account {
-        Account {
-            logins: logins.iter().map(|login| LoginPattern::parse(login).unwrap()).collect(),
-            passwords: Vec::new(),
-            mailbox: None,
-            mailboxes: Vec::new(),
-            app: AppName::new("contoso"),
-            grant: Grant::ClientCredentials,
-            sign_in: Vec::new(),
-            authority_checks: false,
-            smtp_user: None,
-            protocols: Vec::new(),
-            from_networks: Vec::new(),
-        }
-    }
+    use crate::{account::tests::account, clock::System};
 
     #[test]
     fn what_is_remembered_outlives_a_changed_entry_and_goes_with_a_removed_one() {

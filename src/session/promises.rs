@@ -96,7 +96,7 @@ impl Promises {
 mod tests {
     use super::*;
     use crate::{
-        account::{Account, Grant, LoginPattern},
+        account::{Account, tests::account as fixture},
         imap::Imap,
         net::{UpstreamTls, tls::Trust},
         sasl::Mechanism,
@@ -125,19 +125,7 @@ mod tests {
     }
 
     fn account(app: &str, protocols: &[ProtocolKind]) -> Account {
-        Account {
-            logins: vec![LoginPattern::parse("ann").unwrap()],
-            passwords: Vec::new(),
-            mailbox: None,
-            mailboxes: Vec::new(),
-            app: AppName::new(app),
-            grant: Grant::ClientCredentials,
-            sign_in: Vec::new(),
-            authority_checks: false,
-            smtp_user: None,
-            protocols: protocols.to_vec(),
-            from_networks: Vec::new(),
-        }
+        Account { app: AppName::new(app), protocols: protocols.to_vec(), ..fixture(&["ann"]) }
     }
 
     fn promises<const N: usize>(apps: [(AppName, Arc<Provider>); N], accounts: Vec<Account>) -> Promises {
