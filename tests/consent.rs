@@ -103,6 +103,7 @@ async fn a_consent_given_while_a_client_keeps_polling_lets_it_in() {
     }
     assert!(asked("state").unwrap().len() >= 43, "256 bits");
     assert_eq!(world.authority.token_requests()[0].form.get("client_secret"), None);
+    world.log_is_discreet();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -131,6 +132,7 @@ async fn the_wrong_person_stores_nothing_and_both_addresses_are_named() {
     let line = world.bridge.wait_for_logged("consent not stored", 1);
     assert!(line[0]["cause"].as_str().unwrap().contains("mallory@example.com"), "{line:?}");
     assert_eq!(kept(world.folder.path()), []);
+    world.log_is_discreet();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -306,6 +308,7 @@ async fn a_device_code_is_shown_with_a_picture_of_it_and_polled_as_seldom_as_ask
         "one second and five more: {pauses:?}"
     );
     assert!(pauses.iter().all(|pause| *pause >= Duration::from_millis(990)), "{pauses:?}");
+    world.log_is_discreet();
     let reply = login(&world.bridge, ANN).await;
     assert!(reply.starts_with("in OK "), "{reply}");
 }

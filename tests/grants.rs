@@ -93,6 +93,7 @@ async fn a_certificate_signs_for_its_app_by_either_algorithm() {
             |_| Keys::of(APP).certificate(&identity).line(&format!("assertion_alg = \"{algorithm}\"")),
         );
         let_in(&imap(&world, ANN, PASSWORD).await);
+        world.log_is_discreet();
     }
 }
 
@@ -143,6 +144,7 @@ async fn a_service_account_acts_for_each_mailbox_with_a_token_of_its_own() {
         let_in(&imap(&world, login, PASSWORD).await);
     }
     assert_eq!(world.authority.requests_of("jwt-bearer").get(), 2);
+    world.log_is_discreet();
 }
 
 /// A world in which ANN and BOB show the authority their own passwords.
@@ -172,6 +174,7 @@ async fn the_authority_checks_the_password_once_and_its_token_is_released_to_tha
     let_in(&imap(&world, ANN, OWN).await);
     wrong_password(&imap(&world, ANN, "").await);
     assert_eq!(world.authority.requests_of("password").get(), 2);
+    world.log_is_discreet();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -84,6 +84,17 @@ impl World {
         Self { certs, authority, exchange, folder, bridge }
     }
 
+    /// Checks that the bridge's log, at its most talkative, holds nothing that the authority calls confidential.
+    ///
+    /// # Panics
+    /// Where it does, with what it holds.
+    pub fn log_is_discreet(&self) {
+        let log = self.bridge.log();
+        for secret in self.authority.confidential() {
+            assert!(secret.is_empty() || !log.contains(&secret), "the log holds {secret}");
+        }
+    }
+
     /// A browser that trusts this world.
     pub fn browser(&self) -> Browser {
         Browser::new(&self.certs)
