@@ -359,3 +359,32 @@ async fn a_login_that_needs_no_consent_or_is_not_there_is_told_so() {
     let ended = Cli::run(world.folder.path(), ["authorize", "anne@example.com"]).expect(1);
     assert!(ended.stderr.contains("did you mean ann@example.com?"), "{ended:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_protocol_that_is_listened_for_later_ends_nothing_and_is_named() {
+    let scopes = "{ imap = [\"https://outlook.office.com/IMAP.AccessAsUser.All\"], \
+                    smtp = [\"https://outlook.office.com/SMTP.Send\"] }";
+    let world = world(|app| app, |keys| keys.provider_delegated(scopes));
+    let path = world.folder.path().join("footbridge.toml");
+    let whole = std::fs::read_to_string(&path).unwrap();
+    // Without the second listener, SMTP's scope is not asked a person for.
+    let (before, smtp) = whole.split_once("\n[[listener]]\nprotocol = \"smtp\"").unwrap();
+    let after = smtp.split_once("\n\n").unwrap().1;
+    std::fs::write(&path, format!("{before}\n\n{after}")).unwrap();
+    let _ = Cli::run(world.folder.path(), ["reload"]).expect(0);
+    world.authority.set_lifetime(Duration::from_secs(4));
+    let (running, url) = begin(world.folder.path(), ANN);
+    says(&world.browser().open(&url).await, 200, &["Authorized"]);
+    let _ = running.wait().expect(0);
+    assert!(!world.authority.authorizations()[0]["scope"].contains("SMTP.Send"));
+
+    std::fs::write(&path, whole).unwrap();
+    let _ = Cli::run(world.folder.path(), ["reload"]).expect(0);
+    let line = world.bridge.wait_for_logged("a consent does not cover a protocol", 1);
+    assert_eq!(line[0]["protocol"], "smtp");
+    world.authority.requests_of("refresh_token").reached(1).await;
+    let refreshed = world.authority.token_requests().pop().unwrap().form["scope"].clone();
+    assert!(refreshed.contains("IMAP.AccessAsUser.All") && !refreshed.contains("SMTP.Send"), "{refreshed}");
+    let reply = login(&world.bridge, ANN).await;
+    assert!(reply.starts_with("in OK "), "{reply}");
+}

@@ -82,7 +82,8 @@ pub(super) async fn carry_out(
         Ok(Prepared::Ask { record, lock, interrupted }) => (*record, lock, interrupted),
         Err(error) => return Err(unusable(&error)),
     };
-    let answer = asking.token(record.refresh_token.as_ref()).await;
+    let covered = asking.spec.covered_by(&record.scopes);
+    let answer = Asking { spec: &covered, ..asking }.token(record.refresh_token.as_ref()).await;
     let (store, memory, spec) = (Arc::clone(store), Arc::clone(memory), asking.spec.clone());
     let concluded = blocking(move || {
         let _lock = lock;
@@ -178,7 +179,11 @@ pub(super) fn renewed(spec: &Spec, record: Record, granted: Granted, asked_at: S
         account: spec.owner.clone(),
         refresh_token: granted.refresh_token.filter(|_| spec.is_refreshed()).or(record.refresh_token),
         access: Some(access),
-        scopes: granted.scopes.unwrap_or_else(|| spec.scopes.clone()),
+        scopes: if record.scopes.is_empty() {
+            spec.granted(granted.scopes.as_deref())
+        } else {
+            record.scopes
+        },
         asked_at: None,
         consent: None,
         previous: None,

@@ -34,7 +34,7 @@ use crate::{
     failure::{Explanation, Refusal},
     policy::timing,
     secret::Secret,
-    store::Store,
+    store::{Record, Store},
 };
 
 /// How many consents may be pending at once; each takes a few hundred bytes.
@@ -295,6 +295,7 @@ fn keep(store: &Store, slot: &Slot, granted: Granted, asked_at: SystemTime, cloc
     attempt::name_what_is_missing(&spec, &granted);
     let _lock = store.lock(&spec.id).map_err(unusable)?;
     let before = store.get(&spec.id).map_err(unusable)?.unwrap_or_else(|| attempt::blank(&spec));
+    let before = Record { scopes: Vec::new(), ..before };
     let issued = granted.issued.clone();
     let signed_in = identity.as_ref().map(|identity| identity.user.clone());
     let mut record = attempt::renewed(&spec, before, granted, asked_at);

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     account::Accounts,
     clock::SharedClock,
+    explain::consent,
     failure::{Explanation, Failure, Refusal},
     ids::{ProtocolKind, SlotId},
     store::{Kept, Record, StoreError},
@@ -107,6 +108,7 @@ impl Slot {
     /// Takes up what an earlier run has kept.
     fn restore(&self, record: Option<&Record>, clock: &SharedClock) {
         let (spec, mut state) = (self.spec(), self.state());
+        name_uncovered(&spec, record);
         let Some(record) = record else {
             if spec.is_refreshed() {
                 state.needs_consent(attempt::not_given(&spec));
@@ -132,6 +134,14 @@ impl Slot {
             }
             None => (),
         }
+    }
+}
+
+/// Names what a person would have to consent to again, now and not at the first login that fails.
+fn name_uncovered(spec: &Spec, record: Option<&Record>) {
+    for kind in record.map(|record| spec.uncovered_by(&record.scopes)).unwrap_or_default() {
+        let Explanation { cause, cure } = consent::does_not_cover(&spec.login, kind);
+        warn!(protocol = kind.name(), owner = spec.owner, cause, cure, "a consent does not cover a protocol");
     }
 }
 
@@ -184,6 +194,7 @@ impl Tokens {
             }
             return;
         };
+        name_uncovered(spec, record);
         let lines = self.lines.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(line) = lines.get(&spec.app.name) {
             *slot.terms.write().unwrap_or_else(PoisonError::into_inner) =

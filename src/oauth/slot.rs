@@ -65,6 +65,38 @@ impl Spec {
         !self.is_stored()
     }
 
+    /// The same slot with no more scopes than a person has consented to: an authority refuses to refresh
+    /// what was not (RFC 6749 §6), and a listener that was added must not end what works.
+    pub(super) fn covered_by(&self, consented: &[String]) -> Self {
+        let mut covered = self.clone();
+        if self.is_refreshed() && !consented.is_empty() {
+            covered.scopes = consented.to_vec();
+        }
+        covered
+    }
+
+    /// What of the scopes that were asked for is granted, where the authority says which (RFC 6749 §5.1).
+    /// One that says it in words of its own has granted all.
+    pub(super) fn granted(&self, said: Option<&[String]>) -> Vec<String> {
+        let same = |asked: &&String| {
+            said.is_some_and(|said| said.iter().any(|granted| granted.eq_ignore_ascii_case(asked)))
+        };
+        let granted: Vec<_> = self.scopes.iter().filter(same).cloned().collect();
+        if granted.is_empty() { self.scopes.clone() } else { granted }
+    }
+
+    /// The protocols for which a person would have to consent again.
+    pub(super) fn uncovered_by(&self, consented: &[String]) -> Vec<ProtocolKind> {
+        if !self.is_refreshed() || consented.is_empty() {
+            return Vec::new();
+        }
+        let lacks = |kind: &&ProtocolKind| {
+            let needed = self.app.delegated_scopes.get(kind);
+            needed.is_some_and(|needed| needed.iter().any(|scope| !consented.contains(scope)))
+        };
+        self.protocols.iter().filter(lacks).copied().collect()
+    }
+
     /// Whether a refresh token is what the token comes by.
     pub(super) fn is_refreshed(&self) -> bool {
         self.kind == Kind::Delegated
@@ -305,6 +337,18 @@ pub(super) mod tests {
         assert_eq!(two(Grant::ClientCredentials), 1);
         assert_eq!(two(Grant::ServiceAccount), 2);
         assert_eq!(two(Grant::Password), 0, "nothing is held before a password is shown");
+    }
+
+    #[test]
+    fn a_protocol_that_was_added_after_the_consent_is_not_asked_for_and_is_named() {
+        let spec = spec();
+        let imap = vec!["https://outlook.office.com/IMAP.AccessAsUser.All".to_owned()];
+        assert_eq!(spec.covered_by(&imap).scopes, imap);
+        assert_eq!(spec.uncovered_by(&imap), [ProtocolKind::Smtp]);
+        assert_eq!(spec.covered_by(&[]).scopes, spec.scopes);
+        assert_eq!(spec.uncovered_by(&spec.scopes), []);
+        assert_eq!(spec.granted(Some(&imap)), imap);
+        assert_eq!(spec.granted(Some(&["mail".to_owned()])), spec.scopes);
     }
 
     #[test]
