@@ -4,9 +4,14 @@ use std::{
     fs::{File, TryLockError},
     io,
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 use super::{StoreError, files};
+
+/// How often a lock is looked at that somebody holds. There is no waiting for a file lock with an end.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Holds one slot for whoever renews it, until it is dropped.
 #[derive(Debug)]
@@ -27,6 +32,21 @@ impl SlotLock {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
                 Err(error) => return Err(StoreError::io("lock", &path)(error)),
             }
+        }
+    }
+
+    /// As [`SlotLock::wait`], but no longer than `patience`: a holder may be stopped and never go on.
+    pub(super) fn wait_within(locks: &Path, name: &str, patience: Duration) -> Result<Self, StoreError> {
+        let mut left = patience;
+        loop {
+            if let Some(lock) = Self::try_take(locks, name)? {
+                return Ok(lock);
+            }
+            if left.is_zero() {
+                return Err(StoreError::Busy { path: locks.join(name) });
+            }
+            thread::sleep(LOOK_AGAIN);
+            left = left.saturating_sub(LOOK_AGAIN);
         }
     }
 

@@ -20,7 +20,7 @@ mod tests;
 use std::{
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
@@ -33,6 +33,10 @@ pub use record::{Identity, Kept, Record};
 use crate::{ids::SlotId, secret::Secret};
 use files::{FileId, Place};
 use seal::{Keyring, Sealed, Shut};
+
+/// The longest that a slot is held by a healthy process: two token requests, a command that prints a
+/// secret, and the disk.
+const HELD_AT_MOST: Duration = Duration::from_mins(1);
 
 /// An open store. It is shared by `Arc`; its calls block, for milliseconds as a rule, for five seconds
 /// at most where another process is in the way.
@@ -177,9 +181,10 @@ impl Store {
     /// Waits until nobody else holds `slot`, in whatever process, and holds it.
     ///
     /// # Errors
+    /// [`StoreError::Busy`] where somebody holds it longer than a token request can take,
     /// [`StoreError::Io`] where the folder cannot be written or has no locks.
     pub fn lock(&self, slot: &SlotId) -> Result<SlotLock, StoreError> {
-        SlotLock::wait(&self.place.locks, slot.as_str())
+        SlotLock::wait_within(&self.place.locks, slot.as_str(), HELD_AT_MOST)
     }
 
     /// Holds `slot`, or `None` where somebody else does.
