@@ -3,7 +3,10 @@
 //! Nothing else asks the system what time it is or draws a random number, so that tests can say
 //! both. Expiry is judged by the wall clock, because the monotonic one stops while a machine sleeps.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 /// Tells the time and draws random bytes.
 pub trait Clock: std::fmt::Debug + Send + Sync {
@@ -34,6 +37,31 @@ impl Clock for System {
             return 0.5;
         }
         f64::from(u32::from_le_bytes(bytes)) / (f64::from(u32::MAX) + 1.0)
+    }
+}
+
+/// How far ahead a time is, in words for a table: `in 42 min`, or `expired`.
+#[must_use]
+pub fn ahead(at: SystemTime, now: SystemTime) -> String {
+    match at.duration_since(now) {
+        Ok(left) => format!("in {}", span(left)),
+        Err(_) => "expired".to_owned(),
+    }
+}
+
+/// How long ago a time was, in words for a table: `5 s ago`.
+#[must_use]
+pub fn ago(at: SystemTime, now: SystemTime) -> String {
+    format!("{} ago", span(now.duration_since(at).unwrap_or_default()))
+}
+
+/// A span in its largest unit, rounded down.
+fn span(span: Duration) -> String {
+    match span.as_secs() {
+        seconds @ 0..60 => format!("{seconds} s"),
+        seconds @ 60..3600 => format!("{} min", seconds / 60),
+        seconds @ 3600..172_800 => format!("{} h", seconds / 3600),
+        seconds => format!("{} days", seconds / 86_400),
     }
 }
 

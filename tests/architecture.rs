@@ -76,9 +76,10 @@ const EXPOSING: &[&str] = &[
     "oauth/credential/service_account.rs", // the key file of a service account is parsed
     "oauth/reply.rs",                      // and is taken out of what an authority repeats
     "explain/claims.rs",                   // the claims of a token are read for its owner and its permissions
-    "config/store.rs",                     // the length of a sealing key is checked
-    "dialogue.rs",                         // the token is taken out of what an upstream repeats
-    "imap/upstream.rs",                    // the response goes to the upstream
+    "console/gate.rs", // the shown password goes into a digest, a token into its cookie or link
+    "config/store.rs", // the length of a sealing key is checked
+    "dialogue.rs",     // the token is taken out of what an upstream repeats
+    "imap/upstream.rs", // the response goes to the upstream
     "smtp/upstream.rs",
     "store/record.rs", // tokens go into the record that is sealed
     "store/seal.rs",   // the sealing key goes into the derivation

@@ -17,6 +17,7 @@ use crate::{
     account::{Accounts, Verifier},
     clock::SharedClock,
     config::{Config, Console, Listener},
+    console::Gate,
     ids::{ProtocolKind, SessionId},
     imap::Imap,
     oauth::{ConfigureError, Tokens},
@@ -37,6 +38,8 @@ pub(super) struct Bridge {
     pub(super) tokens: Arc<Tokens>,
     /// Begins consents.
     pub(super) consenter: Consenter,
+    /// Who may use the console, where there is one.
+    pub(super) gate: Option<Arc<Gate>>,
     /// The tasks that accept clients, and those that keep things while clients are accepted.
     pub(super) accepting: TaskTracker,
     /// One task for each client.
@@ -87,7 +90,7 @@ impl Bridge {
     pub(super) async fn new(
         path: PathBuf,
         config: Config,
-        (tokens, consenter): (Arc<Tokens>, Consenter),
+        (tokens, consenter, gate): (Arc<Tokens>, Consenter, Option<Arc<Gate>>),
         clock: SharedClock,
         stop: Stop,
     ) -> Result<Self, ConfigureError> {
@@ -118,6 +121,7 @@ impl Bridge {
             clock,
             tokens,
             consenter,
+            gate,
             accepting: TaskTracker::new(),
             sessions: TaskTracker::new(),
             doors: Mutex::default(),

@@ -14,6 +14,7 @@ mod expiry;
 mod lock;
 pub mod logging;
 mod reload;
+mod web;
 
 use std::{
     io,
@@ -44,7 +45,7 @@ use lock::StateLock;
 
 pub use accounts::{AccountRow, FailureRow, Forget, Forgotten, Stored};
 pub use authorize::{Alone, Authorize, Begun, Consenter, Pasted, Progress, Way};
-pub use control::{Declined, Health, socket_path};
+pub use control::{ConsoleLink, Declined, Health, socket_path};
 pub use expiry::credential_warning;
 pub use reload::Changes;
 
@@ -89,6 +90,9 @@ pub enum BuildError {
     /// A key of the store cannot be read.
     #[error("cannot read a key of [store]: {0}\n  cure: see to it that it can be read there")]
     StoreKey(#[from] SourceError),
+    /// The password of the console cannot be read.
+    #[error("cannot read the password of [console]: {0}\n  cure: see to it that it can be read there")]
+    ConsolePassword(SourceError),
     /// The store of tokens cannot be used.
     #[error("{0}")]
     Store(#[from] StoreError),
@@ -132,20 +136,21 @@ impl App {
         for wanted in &config.listeners {
             bound.push(Bound::new(wanted).await?);
         }
-        let console = match &config.console {
+        let clock: SharedClock = Arc::new(System);
+        let (console, gate) = match &config.console {
             Some(console) => {
-                let bind = |error| BuildError::Bind { bind: console.bind.clone(), error };
-                Some(TcpListener::bind(&console.bind).await.map_err(bind)?)
+                let (listener, gate) = web::open(console, &config.state_dir, Arc::clone(&clock)).await?;
+                (Some(listener), Some(gate))
             }
-            None => None,
+            None => (None, None),
         };
         let control = control::Socket::bind(&config.state_dir)?;
-        let clock: SharedClock = Arc::new(System);
         let tokens = Arc::new(Tokens::new(store(&config).await?, Arc::clone(&clock)));
         let port = console.as_ref().and_then(|console| console.local_addr().ok()).map(|addr| addr.port());
         let served = port.map_or(Console::Closed(None), Console::Served);
         let consenter = Consenter::new(Arc::clone(&tokens), served, Arc::clone(&clock));
-        let bridge = Arc::new(Bridge::new(path.to_owned(), config, (tokens, consenter), clock, stop).await?);
+        let bridge =
+            Arc::new(Bridge::new(path.to_owned(), config, (tokens, consenter, gate), clock, stop).await?);
         Ok(Self { bridge, bound, control, console, _lock: lock })
     }
 
@@ -183,12 +188,11 @@ impl App {
 
 /// Serves the console, where there is one, until `stop`.
 async fn show(console: Option<TcpListener>, bridge: &Arc<Bridge>, stop: CancellationToken) {
-    let Some(listener) = console else { return };
+    let Some((listener, gate)) = console.zip(bridge.gate.clone()) else { return };
     if let Ok(addr) = listener.local_addr() {
         info!(listener.addr = %addr, "console");
     }
-    let ready = Arc::clone(bridge);
-    let router = console::router(Arc::clone(&bridge.tokens), move || ready.is_ready());
+    let router = console::router(Arc::clone(&bridge.tokens), gate, Arc::clone(bridge));
     console::serve(listener, router, stop).await;
 }
 

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     app::{AccountRow, FailureRow, Forget, Forgotten, Stored, credential_warning},
-    clock::{Clock as _, System},
+    clock::{Clock as _, System, ago, ahead},
     config,
     failure::{Explanation, printable},
     ids::AppName,
@@ -143,7 +143,7 @@ fn table(rows: &[AccountRow], now: SystemTime) -> String {
             let _ = writeln!(text, "    token: {}", printable(trouble));
         }
         if let Some(FailureRow { at, failure, cause, cure }) = &row.last_failure {
-            let ago = at.map_or_else(String::new, |at| format!(" {}", ago(at, now)));
+            let ago = at.map_or_else(String::new, |at| format!(" {}", ago(at.into(), now)));
             let _ = writeln!(text, "    last failure{ago}: {failure}: {}", printable(cause));
             if !cure.is_empty() {
                 let _ = writeln!(text, "    cure: {}", printable(cure));
@@ -161,30 +161,9 @@ fn cells(row: &AccountRow, now: SystemTime) -> [String; HEADER.len()] {
         row.app.clone(),
         row.grant.clone(),
         row.state.clone(),
-        or_dash(row.expires_at.map(|at| ahead(at, now))),
-        or_dash(row.last_login.map(|at| ago(at, now))),
+        or_dash(row.expires_at.map(|at| ahead(at.into(), now))),
+        or_dash(row.last_login.map(|at| ago(at.into(), now))),
     ]
-}
-
-fn ahead(at: OffsetDateTime, now: SystemTime) -> String {
-    match SystemTime::from(at).duration_since(now) {
-        Ok(left) => format!("in {}", span(left)),
-        Err(_) => "expired".to_owned(),
-    }
-}
-
-fn ago(at: OffsetDateTime, now: SystemTime) -> String {
-    format!("{} ago", span(now.duration_since(SystemTime::from(at)).unwrap_or_default()))
-}
-
-/// A span in its largest unit, rounded down.
-fn span(span: Duration) -> String {
-    match span.as_secs() {
-        seconds @ 0..60 => format!("{seconds} s"),
-        seconds @ 60..3600 => format!("{} min", seconds / 60),
-        seconds @ 3600..172_800 => format!("{} h", seconds / 3600),
-        seconds => format!("{} days", seconds / 86_400),
-    }
 }
 
 #[cfg(test)]

@@ -5,20 +5,12 @@ use std::{
     process::ExitCode,
 };
 
-use aws_lc_rs::{
-    error::Unspecified,
-    rand::{SecureRandom, SystemRandom},
-};
 use zeroize::Zeroizing;
 
-use crate::{account::hash, secret::Secret};
-
-/// Characters that are told apart in any typeface, read aloud and typed on any keyboard: no 0 O o,
-/// 1 I l, 5 S s, Z, and no signs that old programs mistake for their own.
-const ALPHABET: &[u8; 52] = b"2346789abcdefghijkmnpqrtuvwxyzABCDEFGHJKLMNPQRTUVWXY";
-
-/// With 52 characters to choose from 24 of them have 136 bits: beyond guessing, even without argon2.
-const GENERATED_LENGTH: usize = 24;
+use crate::{
+    account::hash,
+    secret::{Secret, generated},
+};
 
 /// Reads a password, from the terminal twice and without showing it or from stdin once, and prints
 /// its hash on stdout. With `generate` it makes a password, and prints that on the line before.
@@ -46,7 +38,7 @@ fn failed(trouble: &str) -> ExitCode {
 /// What goes to stdout.
 fn printed(generate: bool) -> Result<Zeroizing<String>, String> {
     if generate {
-        let password = generated(&SystemRandom::new()).map_err(|_| "the system has no randomness")?;
+        let password = generated().ok_or("the system has no randomness")?;
         let hash = hash(&Secret::new(password.as_bytes()));
         return Ok(Zeroizing::new(format!("{}\n{hash}\n", *password)));
     }
@@ -87,25 +79,6 @@ fn without_line_end(bytes: &[u8]) -> &[u8] {
     bytes.strip_suffix(b"\r\n").or_else(|| bytes.strip_suffix(b"\n")).unwrap_or(bytes)
 }
 
-fn generated(random: &impl SecureRandom) -> Result<Zeroizing<String>, Unspecified> {
-    let mut password = Zeroizing::new(String::with_capacity(GENERATED_LENGTH));
-    let mut bytes = Zeroizing::new([0; GENERATED_LENGTH]);
-    while password.len() < GENERATED_LENGTH {
-        random.fill(bytes.as_mut())?;
-        let missing = GENERATED_LENGTH - password.len();
-        password.extend(bytes.iter().filter_map(|byte| character(*byte)).take(missing));
-    }
-    Ok(password)
-}
-
-/// The character for a random byte, or none for those at the end of the range, which would make the
-/// first characters of the alphabet likelier than the others.
-fn character(byte: u8) -> Option<char> {
-    let rounds = usize::from(u8::MAX) / ALPHABET.len();
-    let number = usize::from(byte);
-    (number < rounds * ALPHABET.len()).then(|| char::from(ALPHABET[number % ALPHABET.len()]))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,16 +106,8 @@ mod tests {
     fn a_password_is_made_and_printed_before_its_hash() {
         let lines = printed(true).unwrap();
         let (password, hash) = lines.trim_end().split_once('\n').unwrap();
-        assert_eq!(password.len(), GENERATED_LENGTH);
-        assert!(password.bytes().all(|byte| ALPHABET.contains(&byte)), "{password}");
+        assert_eq!(password.len(), 24);
         assert!(StoredPassword::parse(hash).is_ok());
         assert_ne!(*lines, *printed(true).unwrap());
-    }
-
-    #[test]
-    fn every_character_is_as_likely_as_any_other() {
-        let mut drawn = [0; 128];
-        (0..=u8::MAX).filter_map(character).for_each(|char| drawn[char as usize] += 1);
-        assert!(ALPHABET.iter().all(|byte| drawn[usize::from(*byte)] == 4), "{drawn:?}");
     }
 }

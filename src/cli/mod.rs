@@ -7,6 +7,7 @@ mod accounts;
 mod authorize;
 mod beside;
 pub mod check;
+mod console;
 pub mod hash_password;
 mod healthcheck;
 mod reload;
@@ -104,6 +105,9 @@ enum Command {
     /// Have the running bridge read its configuration and its mappings again, and say what has changed.
     #[command(after_help = "Example:\n  footbridge reload --config /etc/footbridge/footbridge.toml")]
     Reload,
+    /// Print a link that signs in to the console of the running bridge, once and within five minutes.
+    #[command(after_help = "Example:\n  footbridge console --config /etc/footbridge/footbridge.toml")]
+    Console,
     /// Exit with 0 when a running bridge answers that it is ready, else with 1 and the reason.
     #[command(after_help = "Example:\n  footbridge healthcheck --config /etc/footbridge/footbridge.toml")]
     Healthcheck,
@@ -135,6 +139,7 @@ pub fn run() -> ExitCode {
             authorize::run(&config, &Authorize { login, device }, no_browser)
         }
         Command::Reload => reload::run(&config),
+        Command::Console => console::run(&config),
         Command::Healthcheck => healthcheck::run(&config),
         Command::HashPassword { generate } => hash_password::run(generate),
     }

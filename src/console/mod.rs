@@ -1,11 +1,17 @@
-//! The web pages: where a browser lands after a consent, and what a load balancer asks.
+//! The web pages: where a browser lands after a consent, what a load balancer asks, and the console.
 //!
 //! Whatever a browser asks for that carries a `state` is taken for a redirect of the authority, whatever
-//! its path: registrations have paths of their own. `state` alone says whether it is one; nothing else that
-//! comes here changes anything.
+//! its path: registrations have paths of their own. `state` alone says whether it is one.
+//!
+//! Everything else that acts needs a session: `gate` knows who has one, `hosts` what the console may be
+//! called, `rooms` has the pages and `page` how they look, `desk` is what the house does for them.
 
+mod desk;
+mod gate;
+mod hosts;
 mod page;
 mod redirects;
+mod rooms;
 mod server;
 
 use std::sync::Arc;
@@ -14,6 +20,7 @@ use axum::{
     Router,
     extract::{Request, State},
     http::{Method, StatusCode},
+    middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::get,
 };
@@ -21,7 +28,11 @@ use url::form_urlencoded;
 
 use crate::oauth::{Landing, Tokens};
 use page::Page;
+use rooms::Rooms;
 
+pub use desk::{Begun, Desk, Ended, Failed, Overview, Row, Way, Ways};
+pub use gate::Gate;
+pub use hosts::Hosts;
 pub use redirects::{Console, OpenError, Place, Redirects};
 pub use server::serve;
 
@@ -33,38 +44,79 @@ pub fn landing(tokens: Arc<Tokens>) -> Router {
     Router::new().fallback(land).with_state(tokens)
 }
 
-/// The console: `/healthz` says that the process lives, `/readyz` whether it lets clients in, everything
-/// else is where browsers land.
-pub fn router(tokens: Arc<Tokens>, is_ready: impl Fn() -> bool + Clone + Send + Sync + 'static) -> Router {
+/// The console: `/healthz` says that the process lives, `/readyz` whether it lets clients in, the other
+/// pages are for people with a session, and everything else is where browsers land.
+pub fn router<D: Desk>(tokens: Arc<Tokens>, gate: Arc<Gate>, desk: Arc<D>) -> Router {
+    let door = Arc::new(Door { tokens: Arc::clone(&tokens), gate: Arc::clone(&gate) });
+    let rooms = Rooms { desk: Arc::clone(&desk), gate };
     let ready = move || {
-        let answer = if is_ready() {
+        let answer = if desk.is_ready() {
             (StatusCode::OK, "ready\n")
         } else {
             (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
         };
         async move { answer }
     };
-    Router::new()
+    rooms::routes(rooms)
+        .merge(landing(tokens))
+        .layer(middleware::from_fn_with_state(door, let_in))
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
-        .merge(landing(tokens))
+}
+
+/// What is asked before a page is opened.
+struct Door {
+    tokens: Arc<Tokens>,
+    gate: Arc<Gate>,
+}
+
+/// Lets redirects land whatever they are sent to, and to the pages only who has asked for this console by
+/// its name, with forms that come from it.
+async fn let_in(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
+    if *request.method() == Method::GET && has_state(&request) {
+        let landed = landed(&door.tokens, request.uri().query().unwrap_or_default());
+        return landed.await.leading_home().into_response();
+    }
+    let hosts = &door.gate.hosts;
+    if !hosts.is_asked(request.headers()) {
+        let address = hosts.address();
+        let text = format!(
+            "This console is not known by that name. It is at {address}; if it has another address, \
+             write that as public_url into [console].\n"
+        );
+        return (StatusCode::MISDIRECTED_REQUEST, text).into_response();
+    }
+    let reads = *request.method() == Method::GET || *request.method() == Method::HEAD;
+    if !reads && !hosts.is_sent_from_here(request.headers()) {
+        return (StatusCode::FORBIDDEN, "This form comes from another site.\n").into_response();
+    }
+    next.run(request).await
+}
+
+fn has_state(request: &Request) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "state")
 }
 
 async fn land(State(tokens): State<Arc<Tokens>>, request: Request) -> Response {
     if *request.method() != Method::GET {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
-    let query = request.uri().query().unwrap_or_default();
-    if query.len() > LONGEST_QUERY {
+    if !has_state(&request) {
         return Page::nothing_here().into_response();
+    }
+    landed(&tokens, request.uri().query().unwrap_or_default()).await.into_response()
+}
+
+/// What has come of a redirect with a `state`.
+async fn landed(tokens: &Arc<Tokens>, query: &str) -> Page {
+    if query.len() > LONGEST_QUERY {
+        return Page::nothing_here();
     }
     let query: Vec<_> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-    if !query.iter().any(|(name, _)| name == "state") {
-        return Page::nothing_here().into_response();
-    }
     match tokens.redirected(&query).await {
-        Landing::Stranger => Page::unknown().into_response(),
-        Landing::Ended(Ok(consented)) => Page::consented(&consented).into_response(),
-        Landing::Ended(Err(why)) => Page::refused(&why).into_response(),
+        Landing::Stranger => Page::unknown(),
+        Landing::Ended(Ok(consented)) => Page::consented(&consented),
+        Landing::Ended(Err(why)) => Page::refused(&why),
     }
 }

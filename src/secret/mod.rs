@@ -5,6 +5,7 @@
 //! `tests/architecture.rs` holds the list of files that may call it. [`Source`] says where a secret
 //! of the configuration is kept.
 
+mod generate;
 mod source;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use std::fmt;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
+pub use generate::generated;
 pub use source::{Environment, Source, SourceError};
 
 /// A password, token or key: bytes that are wiped after use and never printed.

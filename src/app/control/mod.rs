@@ -5,6 +5,7 @@
 
 mod accounts;
 mod authorize;
+mod console;
 mod health;
 mod reload;
 #[cfg(unix)]
@@ -29,6 +30,7 @@ use tokio::time::timeout;
 use super::bridge::Bridge;
 use crate::failure::Explanation;
 
+pub use console::ConsoleLink;
 pub use health::Health;
 #[cfg(unix)]
 pub(super) use socket::{Socket, serve};
@@ -75,6 +77,7 @@ fn router(bridge: Arc<Bridge>) -> Router {
     Router::new()
         .merge(accounts::routes())
         .merge(authorize::routes())
+        .merge(console::routes())
         .merge(health::routes())
         .merge(reload::routes())
         .layer(DefaultBodyLimit::max(BODY))

@@ -1,0 +1,155 @@
+//! What the console is given: its password, and a house to show.
+
+use std::{io, path::Path, sync::Arc};
+
+#[cfg(unix)]
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::{
+    fs::{self, OpenOptions},
+    io::Write as _,
+};
+
+use time::OffsetDateTime;
+use tokio::net::TcpListener;
+use tracing::info;
+
+use super::{
+    BuildError,
+    accounts::AccountRow,
+    authorize::{Authorize, Progress, Way},
+    bridge::Bridge,
+    expiry::credential_warning,
+};
+use crate::{
+    account::Grant,
+    clock::{SharedClock, ago, ahead},
+    config,
+    console::{self, Begun, Desk, Ended, Failed, Gate, Hosts, Overview, Row, Ways},
+    failure::Explanation,
+    oauth::Standing,
+    secret::{Secret, Source, generated},
+};
+
+/// The file in the state folder with the password that was made.
+const PASSWORD: &str = "console.password";
+
+/// Binds the console, and learns or makes its password.
+pub(super) async fn open(
+    console: &config::Console,
+    state_dir: &Path,
+    clock: SharedClock,
+) -> Result<(TcpListener, Arc<Gate>), BuildError> {
+    let bind = |error| BuildError::Bind { bind: console.bind.clone(), error };
+    let listener = TcpListener::bind(&console.bind).await.map_err(bind)?;
+    let port = listener.local_addr().map_err(bind)?.port();
+    let password = password(console, state_dir).await?;
+    let hosts = Hosts::new(&console.bind, port, console.public_url.as_ref());
+    Ok((listener, Arc::new(Gate::new(hosts, &password, clock))))
+}
+
+async fn password(console: &config::Console, state_dir: &Path) -> Result<Secret, BuildError> {
+    if let Some(source) = &console.password {
+        return Ok(source.read().await.map_err(BuildError::ConsolePassword)?);
+    }
+    let path = state_dir.join(PASSWORD);
+    let unusable = |error| BuildError::StateDir { path: path.clone(), error };
+    if !fs::exists(&path).map_err(unusable)? {
+        make(&path).map_err(unusable)?;
+    }
+    info!(path = %path.display(), "the console's password is in a file");
+    Source::File(path).read().await.map_err(BuildError::ConsolePassword)
+}
+
+/// Writes a new password, so that the file is there with all of it or not at all.
+fn make(path: &Path) -> io::Result<()> {
+    let password = generated().ok_or_else(|| io::Error::other("the system has no randomness"))?;
+    let making = path.with_extension("new");
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    options.mode(0o600);
+    // What a killed process has left may be of another mode.
+    if making.exists() {
+        fs::remove_file(&making)?;
+    }
+    let mut file = options.open(&making)?;
+    file.write_all(password.as_bytes())?;
+    file.write_all(b"\n")?;
+    file.sync_all()?;
+    fs::rename(&making, path)
+}
+
+impl Desk for Bridge {
+    fn is_ready(&self) -> bool {
+        Self::is_ready(self)
+    }
+
+    fn overview(&self) -> Overview {
+        let now = self.clock.now();
+        let ends = self.tokens.credential_ends();
+        let warnings = ends.into_iter().filter_map(|(app, ends)| credential_warning(&app, ends, now));
+        let rows = self.account_rows();
+        Overview {
+            accounts: rows.into_iter().map(|row| in_words(row, &self.clock)).collect(),
+            warnings: warnings.collect(),
+        }
+    }
+
+    async fn begin(&self, login: &str, device: bool) -> Result<Begun, Explanation> {
+        let accounts = Arc::clone(&self.house().accounts);
+        let wanted = Authorize { login: login.to_owned(), device };
+        let begun = self.consenter.begin(&accounts, &wanted).await?;
+        let way = match begun.way {
+            Way::Browser { url, redirect_uri } => console::Way::Browser { url, redirect_uri },
+            Way::Device { user_code, verification_uri, complete_uri } => {
+                console::Way::Device { user_code, verification_uri, complete_uri }
+            }
+        };
+        Ok(Begun { id: begun.id, login: begun.login, sign_in: begun.sign_in, way })
+    }
+
+    async fn ended(&self, id: &str) -> Result<Option<Ended>, Explanation> {
+        Ok(match self.consenter.progress(id, std::time::Duration::ZERO).await? {
+            Progress::Pending => None,
+            Progress::Done { signed_in, .. } => Some(Ended::Done { signed_in }),
+            Progress::Failed { cause, cure } => Some(Ended::Failed(Explanation { cause, cure })),
+        })
+    }
+}
+
+fn in_words(row: AccountRow, clock: &SharedClock) -> Row {
+    let now = clock.now();
+    let since = |at: OffsetDateTime| ago(at.into(), now);
+    let last_failure = row.last_failure.map(|last| Failed {
+        when: last.at.map(since).unwrap_or_default(),
+        why: Explanation { cause: last.cause, cure: last.cure },
+    });
+    let consent = [(Grant::AuthorizationCode, Ways::Both), (Grant::DeviceCode, Ways::Device)];
+    let consent = consent.into_iter().find(|(grant, _)| grant.name() == row.grant).map(|(_, ways)| ways);
+    let ill = [Standing::ConsentNeeded, Standing::Failing];
+    Row {
+        login: row.login,
+        mailbox: row.mailbox.unwrap_or_else(|| "by login".to_owned()),
+        app: row.app,
+        grant: row.grant.replace('_', " "),
+        is_well: !ill.iter().any(|standing| standing.name() == row.state),
+        state: state(&row.state).to_owned(),
+        trouble: row.trouble,
+        expires: row.expires_at.map(|at| ahead(at.into(), now)),
+        last_login: row.last_login.map(since),
+        last_failure,
+        consent,
+    }
+}
+
+/// What the name of a [`Standing`] means.
+fn state(name: &str) -> &str {
+    let words = [
+        (Standing::Ready, "ready"),
+        (Standing::Unused, "not asked for yet"),
+        (Standing::ConsentNeeded, "a person has to sign in"),
+        (Standing::Failing, "failing"),
+        (Standing::PerLogin, "by each login"),
+    ];
+    words.iter().find(|(standing, _)| standing.name() == name).map_or(name, |(_, words)| words)
+}
