@@ -49,7 +49,7 @@ pub(super) async fn open(
 
 async fn password(console: &config::Console, state_dir: &Path) -> Result<Secret, BuildError> {
     if let Some(source) = &console.password {
-        return Ok(source.read().await.map_err(BuildError::ConsolePassword)?);
+        return source.read().await.map_err(BuildError::ConsolePassword);
     }
     let path = state_dir.join(PASSWORD);
     let unusable = |error| BuildError::StateDir { path: path.clone(), error };

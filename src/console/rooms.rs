@@ -7,7 +7,7 @@ use axum::{
     body::Bytes,
     extract::{DefaultBodyLimit, Path, State},
     http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
-    response::{IntoResponse as _, Response},
+    response::{IntoResponse, Response},
     routing::{get, post},
 };
 use tracing::{info, warn};
@@ -93,7 +93,7 @@ async fn log_in<D: Desk>(State(rooms): State<Rooms<D>>, body: Bytes) -> Response
 async fn log_out<D: Desk>(State(rooms): State<Rooms<D>>, headers: HeaderMap, body: Bytes) -> Response {
     let visitor = match acting(&rooms.gate, &headers, &Form::parse(&body)) {
         Ok(visitor) => visitor,
-        Err(refusal) => return refusal,
+        Err(denied) => return denied.into_response(),
     };
     with_cookie(see("/login"), rooms.gate.sign_out(&visitor))
 }
@@ -102,7 +102,7 @@ async fn authorize<D: Desk>(State(rooms): State<Rooms<D>>, headers: HeaderMap, b
     let form = Form::parse(&body);
     let visitor = match acting(&rooms.gate, &headers, &form) {
         Ok(visitor) => visitor,
-        Err(refusal) => return refusal,
+        Err(denied) => return denied.into_response(),
     };
     let login = form.value("login").unwrap_or_default();
     match rooms.desk.begin(login, form.value("way") == Some("device")).await {
@@ -130,15 +130,30 @@ async fn consent<D: Desk>(
     }
 }
 
-/// Who has sent a form of the console, or what they are told instead.
-fn acting(gate: &Gate, headers: &HeaderMap, form: &Form) -> Result<Visitor, Response> {
-    let visitor = gate.visitor(headers).ok_or_else(|| see("/login"))?;
-    if visitor.has_sent(form.value("token").unwrap_or_default()) {
-        return Ok(visitor);
+/// Who has sent a form of the console.
+fn acting(gate: &Gate, headers: &HeaderMap, form: &Form) -> Result<Visitor, Denied> {
+    let visitor = gate.visitor(headers).ok_or(Denied::NoSession)?;
+    let is_theirs = visitor.has_sent(form.value("token").unwrap_or_default());
+    is_theirs.then_some(visitor).ok_or(Denied::ForeignForm)
+}
+
+/// Why what a form asks for is not done.
+enum Denied {
+    NoSession,
+    ForeignForm,
+}
+
+impl IntoResponse for Denied {
+    fn into_response(self) -> Response {
+        match self {
+            Self::NoSession => see("/login"),
+            Self::ForeignForm => {
+                let why = Explanation::new("This form is of another session.", "Send it again.");
+                let page = Page::not_done("Not done", &why).with_status(StatusCode::FORBIDDEN);
+                page.leading_home().into_response()
+            }
+        }
     }
-    let why = Explanation::new("This form is of another session, or of another page.", "Send it again.");
-    let refusal = Page::not_done("Not done", &why).with_status(StatusCode::FORBIDDEN).leading_home();
-    Err(refusal.into_response())
 }
 
 /// The fields of a form, or of a query.

@@ -80,9 +80,17 @@ impl Browser {
 
     /// Requests one page, and does not go where it redirects to.
     pub async fn get(&self, url: &str) -> Page {
+        self.get_with(url, &[]).await
+    }
+
+    /// As [`Browser::get`], with more headers.
+    pub async fn get_with(&self, url: &str, headers: &[(&str, &str)]) -> Page {
         let url = Url::parse(url).unwrap_or_else(|error| panic!("{url}: {error}"));
-        let response = self.client.get(url.clone()).send().await;
-        Page::read(url, response).await
+        let mut request = self.client.get(url.clone());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Page::read(url, request.send().await).await
     }
 
     /// Sends a form.

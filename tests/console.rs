@@ -1,0 +1,419 @@
+//! The console: who is let in, what it shows, and a consent that is given from there.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a broken test has to break")]
+
+mod harness;
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use harness::{
+    authority::{Authority, Registration},
+    browser::{Browser, Page},
+    cli::Cli,
+    config::{Config, Keys},
+    door::Reserved,
+    exchange::Exchange,
+    world::{ANN, BOB, PASSWORD, World},
+};
+
+const PUBLIC: &str = "44444444-4444-4444-8444-444444444444";
+
+/// A world whose console has more lines in its table. Ann may consent in the browser, Bob by a code.
+fn world(more: &str) -> World {
+    redirecting(None, None, more)
+}
+
+/// The same, where the authority knows a redirect URI, and the app has one of its own.
+fn redirecting(registered: Option<&str>, own: Option<&str>, more: &str) -> World {
+    World::built(|_, authority: &Authority, exchange: &Exchange| {
+        let app = Registration::public(PUBLIC);
+        authority.register_app(registered.into_iter().fold(app, Registration::redirect));
+        let keys = own.into_iter().fold(Keys::of(PUBLIC), Keys::redirect_uri);
+        let mut config = Config::empty().delegated_app("people", authority, exchange, keys);
+        for (person, grant) in [(ANN, "authorization_code"), (BOB, "device_code")] {
+            exchange.mailboxes().create(person);
+            config = config.account_with("people", person, Some(PASSWORD), grant, "");
+        }
+        config.console_with("127.0.0.1:0", more)
+    })
+}
+
+/// A browser at the console, with a cookie as soon as it has got one.
+struct Visitor {
+    browser: Browser,
+    home: String,
+    cookie: String,
+}
+
+impl Visitor {
+    fn of(world: &World) -> Self {
+        let line = world.bridge.wait_for_log("the console", |line| line["message"] == "console");
+        let home = format!("http://{}", line["listener.addr"].as_str().unwrap());
+        Self { browser: world.browser(), home, cookie: String::new() }
+    }
+
+    /// One who knows the password.
+    async fn signed_in(world: &World) -> Self {
+        let mut visitor = Self::of(world);
+        let page = visitor.post("/login", &[("password", &made_password(world))]).await;
+        assert_eq!((page.status, visitor.leads_to(&page).as_str()), (303, "/"), "{}", page.body);
+        visitor.take_cookie(&page);
+        visitor
+    }
+
+    fn take_cookie(&mut self, page: &Page) {
+        let set = page.headers["set-cookie"].to_str().unwrap();
+        set.split(';').next().unwrap().clone_into(&mut self.cookie);
+    }
+
+    async fn get(&self, path: &str) -> Page {
+        self.browser.get_with(&format!("{}{path}", self.home), &[("cookie", &self.cookie)]).await
+    }
+
+    async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Page {
+        self.post_from(path, fields, &[]).await
+    }
+
+    async fn post_from(&self, path: &str, fields: &[(&str, &str)], headers: &[(&str, &str)]) -> Page {
+        let headers = [&[("cookie", self.cookie.as_str())], headers].concat();
+        self.browser.post_with(&format!("{}{path}", self.home), fields, &headers).await
+    }
+
+    /// Presses a button of the overview, and goes where that leads.
+    async fn authorize(&self, login: &str, way: &str) -> Page {
+        let token = hidden_token(&self.get("/").await);
+        let page = self.post("/authorize", &[("token", &token), ("login", login), ("way", way)]).await;
+        assert_eq!(page.status, 303, "{}", page.body);
+        self.get(&self.leads_to(&page)).await
+    }
+
+    /// Where a page redirects to, on the console.
+    fn leads_to(&self, page: &Page) -> String {
+        let next = page.redirect().unwrap().to_string();
+        next.strip_prefix(&self.home).unwrap_or_else(|| panic!("away, to {next}")).to_owned()
+    }
+}
+
+fn made_password(world: &World) -> String {
+    let file = world.folder.path().join("state/console.password");
+    std::fs::read_to_string(file).unwrap().trim_end().to_owned()
+}
+
+fn hidden_token(page: &Page) -> String {
+    between(&page.body, "name=\"token\" value=\"", "\"").to_owned()
+}
+
+#[track_caller]
+fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
+    let found = text.split_once(before).and_then(|(_, rest)| rest.split_once(after));
+    found.unwrap_or_else(|| panic!("no {before} in {text}")).0
+}
+
+#[track_caller]
+fn says(page: &Page, status: u16, words: &[&str]) {
+    assert_eq!(page.status, status, "{}", page.body);
+    for word in words {
+        assert!(page.body.contains(word), "no {word:?} on the page:\n{}", page.body);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_session_there_is_nothing_but_the_door() {
+    let world = world("");
+    let stranger = Visitor::of(&world);
+    for path in ["/", "/authorize/abc"] {
+        let page = stranger.get(path).await;
+        assert_eq!((page.status, page.body.as_str()), (303, ""));
+        assert_eq!(stranger.leads_to(&page), "/login");
+    }
+    for path in ["/authorize", "/logout"] {
+        let page = stranger.post(path, &[("login", ANN), ("way", "device"), ("token", "")]).await;
+        assert_eq!((page.status, stranger.leads_to(&page).as_str()), (303, "/login"));
+    }
+    assert_eq!(world.authority.devices_asked().get(), 0);
+    let door = stranger.get("/login").await;
+    says(&door, 200, &["type=\"password\""]);
+    assert!(!door.body.contains(ANN));
+    says(&stranger.get("/healthz").await, 200, &["alive"]);
+    says(&stranger.get("/readyz").await, 200, &["ready"]);
+    // Where browsers land, whatever the path.
+    for path in ["/?state=x&code=y", "/login?state=x&code=y", "/any/path?state=x"] {
+        says(&stranger.get(path).await, 400, &["No such sign-in"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_password_is_made_where_none_is_written_and_only_its_place_is_told() {
+    let world = world("");
+    let file = world.folder.path().join("state/console.password");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let password = made_password(&world);
+    assert_eq!(password.len(), 24);
+    let line = world.bridge.wait_for_logged("the console's password is in a file", 1).remove(0);
+    assert!(line["path"].as_str().unwrap().ends_with("state/console.password"));
+    let World { bridge, folder, .. } = world;
+    let (_, log) = bridge.terminate();
+    assert!(!log.contains(&password));
+    let bridge = harness::bridge::Bridge::start(folder.path());
+    assert_eq!(std::fs::read_to_string(&file).unwrap().trim_end(), password, "it is made once");
+    drop(bridge);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_password_that_is_written_is_the_one_and_none_is_made() {
+    let world = World::with_environment(
+        |config, _, _| config.console_with("127.0.0.1:0", "password = { env = \"CONSOLE_PASSWORD\" }"),
+        |_| vec![("CONSOLE_PASSWORD", "from a vault".to_owned())],
+    );
+    assert!(!world.folder.path().join("state/console.password").exists());
+    let visitor = Visitor::of(&world);
+    assert_eq!(visitor.post("/login", &[("password", "from a vault")]).await.status, 303);
+    says(&visitor.post("/login", &[("password", "")]).await, 403, &["That is not the password"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_five_wrong_passwords_the_form_rests_and_says_how_long() {
+    let world = world("");
+    let (stranger, owner) = (Visitor::of(&world), Visitor::signed_in(&world).await);
+    for _ in 0..4 {
+        let page = stranger.post("/login", &[("password", "wrong")]).await;
+        says(&page, 403, &["That is not the password", "type=\"password\""]);
+        assert!(!page.headers.contains_key("set-cookie"));
+    }
+    for password in ["wrong", &made_password(&world)] {
+        let page = stranger.post("/login", &[("password", password)]).await;
+        says(&page, 429, &["Too many wrong passwords", "in 5 minutes"]);
+        assert!(page.headers["retry-after"].to_str().unwrap().parse::<u64>().unwrap() <= 300);
+        assert!(!page.headers.contains_key("set-cookie"));
+    }
+    says(&stranger.get("/login").await, 429, &["in 5 minutes"]);
+    says(&owner.get("/").await, 200, &[ANN]);
+    assert!(!world.bridge.log().contains(&made_password(&world)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_is_a_strict_cookie_that_ends_with_it() {
+    let world = world("");
+    let mut visitor = Visitor::of(&world);
+    let page = visitor.post("/login", &[("password", &made_password(&world))]).await;
+    let cookie = page.headers["set-cookie"].to_str().unwrap();
+    for flag in ["; Path=/", "; HttpOnly", "; SameSite=Strict", "; Max-Age=43200"] {
+        assert!(cookie.contains(flag), "{cookie}");
+    }
+    assert!(!cookie.contains("Secure"));
+    visitor.take_cookie(&page);
+    assert!(visitor.cookie.split_once('=').unwrap().1.len() >= 43, "256 bits");
+    let overview = visitor.get("/").await;
+    says(&overview, 200, &[ANN]);
+    let value = visitor.cookie.split_once('=').unwrap().1;
+    assert!(!overview.body.contains(value) && !world.bridge.log().contains(value));
+    let left = visitor.post("/logout", &[("token", &hidden_token(&overview))]).await;
+    assert!(left.headers["set-cookie"].to_str().unwrap().contains("Max-Age=0"));
+    assert_eq!(visitor.get("/").await.status, 303, "the old cookie is worth nothing");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_signs_in_once() {
+    let world = world("");
+    let ended = Cli::run(world.folder.path(), ["console"]).expect(0);
+    let link = ended.stdout.trim();
+    let mut visitor = Visitor::of(&world);
+    let port = visitor.home.rsplit_once(':').unwrap().1.to_owned();
+    assert!(link.starts_with(&format!("http://localhost:{port}/login?link=")), "{link}");
+    let path = link.split_once(&format!(":{port}")).unwrap().1;
+    let page = visitor.get(path).await;
+    says(&page, 200, &["Signed in", "http-equiv=\"refresh\" content=\"0;url=/\""]);
+    visitor.take_cookie(&page);
+    says(&visitor.get("/").await, 200, &[ANN]);
+    let again = Visitor::of(&world).get(path).await;
+    says(&again, 403, &["No such link", "footbridge console"]);
+    assert!(!again.headers.contains_key("set-cookie"));
+    assert!(!world.bridge.log().contains(path.split_once("link=").unwrap().1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_needs_a_bridge_with_a_console() {
+    let world = World::start();
+    let ended = Cli::run(world.folder.path(), ["console"]).expect(1);
+    assert!(ended.stderr.contains("has no console") && ended.stderr.contains("[console]"), "{ended:?}");
+    let World { bridge, folder, .. } = world;
+    assert!(bridge.terminate().0.success());
+    let ended = Cli::run(folder.path(), ["console"]).expect(1);
+    assert!(ended.stderr.contains("no footbridge serves"), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_console_is_known_by_its_own_names_alone() {
+    let world = world("public_url = \"https://mail.example.com\"");
+    let visitor = Visitor::of(&world);
+    let at = |path: &str| format!("{}{path}", visitor.home);
+    let port = visitor.home.rsplit_once(':').unwrap().1;
+    let (local, rebound) = (format!("localhost:{port}"), format!("rebound.example.net:{port}"));
+    for known in [local.as_str(), "mail.example.com"] {
+        assert_eq!(visitor.browser.get_with(&at("/login"), &[("host", known)]).await.status, 200, "{known}");
+    }
+    for foreign in [rebound.as_str(), "localhost", "mail.example.com:8025"] {
+        for path in ["/", "/login", "/authorize/x", "/elsewhere"] {
+            let page = visitor.browser.get_with(&at(path), &[("host", foreign)]).await;
+            says(&page, 421, &["public_url", "https://mail.example.com"]);
+            assert_eq!(page.headers["content-type"], "text/plain; charset=utf-8");
+        }
+        for path in ["/healthz", "/readyz"] {
+            let page = visitor.browser.get_with(&at(path), &[("host", foreign)]).await;
+            assert_eq!(page.status, 200, "{path}");
+        }
+        let landed = visitor.browser.get_with(&at("/?state=x"), &[("host", foreign)]).await;
+        says(&landed, 400, &["No such sign-in"]);
+    }
+    let password = made_password(&world);
+    let page = visitor.post("/login", &[("password", &password)]).await;
+    let cookie = page.headers["set-cookie"].to_str().unwrap();
+    assert!(cookie.starts_with("__Host-footbridge=") && cookie.ends_with("; Secure"), "{cookie}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_form_that_another_site_sends_does_nothing() {
+    let world = world("");
+    let (visitor, other) = (Visitor::signed_in(&world).await, Visitor::signed_in(&world).await);
+    let token = hidden_token(&visitor.get("/").await);
+    let form = [("token", token.as_str()), ("login", BOB), ("way", "device")];
+    for header in [
+        ("origin", "https://evil.example.net"),
+        ("origin", "null"),
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+    ] {
+        says(&visitor.post_from("/authorize", &form, &[header]).await, 403, &["another site"]);
+    }
+    let foreign = hidden_token(&other.get("/").await);
+    for token in ["", "x", &foreign] {
+        let page = visitor.post("/authorize", &[("token", token), ("login", BOB), ("way", "device")]).await;
+        says(&page, 403, &["another session"]);
+    }
+    let page = visitor.post("/authorize", &[("login", BOB), ("way", "device")]).await;
+    says(&page, 403, &["another session"]);
+    let password = made_password(&world);
+    let evil = ("origin", "https://evil.example.net");
+    says(&visitor.post_from("/login", &[("password", &password)], &[evil]).await, 403, &["another site"]);
+    assert_eq!(world.authority.devices_asked().get(), 0);
+    let own = [("origin", visitor.home.as_str()), ("sec-fetch-site", "same-origin")];
+    assert_eq!(visitor.post_from("/authorize", &form, &own).await.status, 303);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_button_leads_to_a_consent_that_lets_the_mail_program_in() {
+    let world = world("");
+    let visitor = Visitor::signed_in(&world).await;
+    let overview = visitor.get("/").await;
+    says(&overview, 200, &[env!("CARGO_PKG_VERSION"), "ready", "a person has to sign in"]);
+    let policy = overview.headers["content-security-policy"].to_str().unwrap();
+    assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
+    assert!(policy.contains("form-action 'self'; frame-ancestors 'none'"), "{policy}");
+    // With no-referrer a browser would say that the form comes from nowhere.
+    assert_eq!(overview.headers["referrer-policy"], "same-origin");
+    assert!(overview.body.contains(&format!("Authorize {ANN} in the browser")));
+    assert!(
+        !overview.body.contains(&format!("Authorize {BOB} in the browser")),
+        "his grant is a device code"
+    );
+
+    let page = visitor.authorize(ANN, "browser").await;
+    says(&page, 200, &["Sign in at the authority", ANN]);
+    let url = between(&page.body, "content=\"0;url=", "\"").replace("&#38;", "&");
+    let landed = visitor.browser.open(&url).await;
+    says(&landed, 200, &["Authorized", ANN, "href=\"/\""]);
+    assert!(landed.url.as_str().contains("state="), "{}", landed.url);
+    says(&visitor.get(page.url.path()).await, 200, &["Authorized", ANN]);
+    drop(world.imap(ANN).await);
+    says(&visitor.get("/").await, 200, &["expires in 5", " ago"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_code_is_shown_with_a_picture_until_it_is_entered() {
+    let world = world("");
+    world.authority.set_device(Some(1), std::time::Duration::from_mins(15));
+    let visitor = Visitor::signed_in(&world).await;
+    let page = visitor.authorize(BOB, "device").await;
+    let code = world.authority.device_codes()[0].user_code.clone();
+    says(&page, 200, &[&code, "<svg ", BOB, "http-equiv=\"refresh\" content=\"3\""]);
+    let stranger = Visitor::signed_in(&world).await.get(page.url.path()).await;
+    says(&stranger, 404, &["No such sign-in"]);
+    world.authority.approve_device(&code, BOB);
+    world.bridge.wait_for_logged("consent stored", 1);
+    let done = visitor.get(page.url.path()).await;
+    says(&done, 200, &["Authorized", BOB]);
+    assert!(!done.body.contains("http-equiv=\"refresh\""));
+    drop(world.imap(BOB).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_code_that_is_declined_says_so_on_its_page() {
+    let world = world("");
+    world.authority.set_device(Some(1), std::time::Duration::from_mins(15));
+    let visitor = Visitor::signed_in(&world).await;
+    let page = visitor.authorize(ANN, "device").await;
+    world.authority.decline_device(&world.authority.device_codes()[0].user_code.clone());
+    world.bridge.wait_for_logged("consent not stored", 1);
+    says(&visitor.get(page.url.path()).await, 200, &["Not authorized", "was declined"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consent_comes_back_to_the_public_address() {
+    let public = "https://mail.example.com";
+    let world = redirecting(Some(public), None, &format!("public_url = \"{public}\""));
+    let visitor = Visitor::signed_in(&world).await;
+    let page = visitor.authorize(ANN, "browser").await;
+    let url = between(&page.body, "content=\"0;url=", "\"").replace("&#38;", "&");
+    let answer = world.browser().leaves_for(&url).await;
+    assert_eq!(answer.origin().ascii_serialization(), public);
+    // Another site has sent the browser, so that it does not show its cookie.
+    let back = format!("{}/?{}", visitor.home, answer.query().unwrap());
+    says(&world.browser().get(&back).await, 200, &["Authorized", ANN]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_elsewhere_is_told_where_it_would_come_back_to_and_goes_nowhere_by_itself() {
+    let reserved = Reserved::new();
+    let own = format!("http://localhost:{}/", reserved.port());
+    let world = redirecting(Some(&own), Some(&own), "public_url = \"https://mail.example.com\"");
+    let visitor = Visitor::signed_in(&world).await;
+    let here = visitor.authorize(ANN, "browser").await;
+    assert!(here.body.contains("content=\"0;url=https://"), "{}", here.body);
+    let headers = [("cookie", visitor.cookie.as_str()), ("host", "mail.example.com")];
+    let elsewhere = visitor.browser.get_with(here.url.as_str(), &headers).await;
+    says(&elsewhere, 200, &[&own, "use a device code", "http-equiv=\"refresh\" content=\"5\""]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_consented_to_is_explained() {
+    let world = World::with(|config, _, _| config.console("127.0.0.1:0"));
+    let visitor = Visitor::signed_in(&world).await;
+    let overview = visitor.get("/").await;
+    says(&overview, 200, &[ANN, BOB, "not needed"]);
+    assert!(!overview.body.contains("in the browser"));
+    let token = hidden_token(&overview);
+    for (login, why) in [(ANN, "needs nobody"), ("<script>", "no account has the login")] {
+        let page = visitor.post("/authorize", &[("token", &token), ("login", login)]).await;
+        says(&page, 400, &["Not begun", why]);
+        assert!(!page.body.contains("<script"), "{}", page.body);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_that_failed_is_explained_and_nothing_secret_is_shown() {
+    let world = World::with(|config, _, _| config.console("127.0.0.1:0"));
+    drop(world.imap(BOB).await);
+    // The token, and the one that it is renewed by.
+    world.exchange.refuse_next(2);
+    let refused = world.connect("imap").await.imap_login(ANN, PASSWORD).await;
+    assert!(refused.starts_with("in NO "), "{refused}");
+    let visitor = Visitor::signed_in(&world).await;
+    let page = visitor.get("/").await;
+    says(&page, 200, &["Last failure", "client credentials", "ready"]);
+    let client_secret = std::fs::read_to_string(world.folder.secret("contoso")).unwrap();
+    for secret in [PASSWORD, client_secret.trim(), &made_password(&world)] {
+        assert!(!page.body.contains(secret), "{secret}");
+    }
+    assert!(!page.body.contains("eyJ"), "a token is a JWT");
+}
