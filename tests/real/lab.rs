@@ -93,9 +93,7 @@ impl Lab {
     }
 
     pub fn curl_with(&self, password: &str) -> Command {
-        let mut curl = command("curl");
-        curl.args(["-sS", "--user", &format!("{}:{password}", self.login)]);
-        curl
+        curl_as(&self.login, password)
     }
 
     /// curl, about to send `message` to this lab's own mailbox.
@@ -122,6 +120,13 @@ impl Lab {
     pub fn count(&self) -> Count {
         self.servers.authority.count(&self.client)
     }
+}
+
+/// curl as a mail program; a URL is missing.
+pub fn curl_as(login: &str, password: &str) -> Command {
+    let mut curl = command("curl");
+    curl.args(["-sS", "--user", &format!("{login}:{password}")]);
+    curl
 }
 
 impl Drop for Lab {
@@ -174,7 +179,7 @@ ca_file = "{ca_file}"
 }
 
 /// The hash that stands in the mappings, made as an operator makes it.
-fn hash(password: &str) -> String {
+pub fn hash(password: &str) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_footbridge"));
     let outcome =
         run_with(command.arg("hash-password").stdin(Stdio::piped()), password.as_bytes()).succeeded();

@@ -11,16 +11,24 @@ mod authority;
 mod bridge;
 mod browser;
 mod certificates;
+#[allow(dead_code, reason = "other tests need more of it")]
+#[path = "../harness/cli.rs"]
+mod cli;
 mod clients;
+mod home;
 mod lab;
 mod message;
 mod servers;
 mod walk;
 
+use bridge::PATIENCE;
+
 mod assertions;
 mod browsing;
+mod consent;
 mod delegated;
 mod devices;
 mod imap;
+mod refresh;
 mod smtp;
 mod tokens;
