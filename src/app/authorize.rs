@@ -18,7 +18,7 @@ use crate::{
     account::{Account, Accounts, Grant},
     clock::{SharedClock, System},
     config::Config,
-    console::{Console, Place, Redirects},
+    console::{Console, Redirects},
     explain::consent,
     failure::Explanation,
     oauth::{Consented, Landing, Outcome, Tokens},
@@ -116,8 +116,6 @@ pub struct Consenter {
 struct Waiting {
     outcome: watch::Receiver<Option<Outcome>>,
     forgotten_at: SystemTime,
-    /// Open as long as the browser may come back.
-    place: Option<Place>,
 }
 
 impl Consenter {
@@ -134,7 +132,7 @@ impl Consenter {
         let account = find(accounts, &wanted.login)?;
         let id = id()?;
         let by_code = wanted.device || account.grant == Grant::DeviceCode;
-        let (way, outcome, expires_at, place) =
+        let (way, outcome, expires_at) =
             if by_code { self.by_device(account).await? } else { self.in_browser(account).await? };
         let sign_in = match account.sign_in.as_slice() {
             [] => account.mailbox.iter().cloned().collect(),
@@ -145,7 +143,7 @@ impl Consenter {
         let now = self.clock.now();
         let mut begun = self.begun();
         begun.retain(|_, waiting| waiting.forgotten_at > now);
-        begun.insert(id.clone(), Waiting { outcome, forgotten_at, place });
+        begun.insert(id.clone(), Waiting { outcome, forgotten_at });
         Ok(Begun { id, login: account.name(), sign_in, expires_at: expires_at.into(), way })
     }
 
@@ -153,9 +151,11 @@ impl Consenter {
         let redirect = self.tokens.consents_by(account)?;
         let refused = |error: crate::console::OpenError| Explanation::new(error.to_string(), error.cure());
         let place = self.redirects.open(&redirect).await.map_err(refused)?;
-        let consenting = self.tokens.begin_consent(account, &place.uri)?;
-        let way = Way::Browser { url: consenting.url.to_string(), redirect_uri: place.uri.clone() };
-        Ok((way, consenting.outcome, consenting.expires_at, Some(place)))
+        let redirect_uri = place.uri.clone();
+        // The address closes when the browser has come back, whether or not anybody asks.
+        let consenting = self.tokens.begin_consent(account, &redirect_uri, place)?;
+        let way = Way::Browser { url: consenting.url.to_string(), redirect_uri };
+        Ok((way, consenting.outcome, consenting.expires_at))
     }
 
     async fn by_device(&self, account: &Account) -> Result<Beginning, Explanation> {
@@ -165,7 +165,7 @@ impl Consenter {
             verification_uri: begun.verification_uri,
             complete_uri: begun.complete_uri,
         };
-        Ok((way, begun.outcome, begun.expires_at, None))
+        Ok((way, begun.outcome, begun.expires_at))
     }
 
     /// How the consent has ended, waited for so long.
@@ -188,11 +188,6 @@ impl Consenter {
             Err(_) if left <= patience => expired(),
             Err(_) => Progress::Pending,
         };
-        if progress != Progress::Pending
-            && let Some(waiting) = self.begun().get_mut(id)
-        {
-            waiting.place = None;
-        }
         Ok(progress)
     }
 
@@ -215,6 +210,7 @@ impl Consenter {
     /// Ends everything that waits for a person.
     pub async fn finish(&self) {
         self.begun().clear();
+        self.tokens.give_up_consents();
         self.redirects.closed().await;
     }
 
@@ -223,7 +219,7 @@ impl Consenter {
     }
 }
 
-type Beginning = (Way, watch::Receiver<Option<Outcome>>, SystemTime, Option<Place>);
+type Beginning = (Way, watch::Receiver<Option<Outcome>>, SystemTime);
 
 fn progress(outcome: &Outcome) -> Progress {
     match outcome {

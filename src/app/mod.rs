@@ -212,7 +212,11 @@ async fn drain(bridge: &Bridge) {
         house.cut.cancel();
         let _ = timeout(timing::FAREWELL, sessions.wait()).await;
     }
-    // A token request that is in flight may finish, unless the authority is slow.
+    // A refresh that is in flight must finish: what it brings may exist nowhere else. Other token
+    // requests may, unless the authority is slow.
+    let _ =
+        timeout(timing::LAST_REFRESH, bridge.stop.now.run_until_cancelled(bridge.tokens.finish_refreshes()))
+            .await;
     let _ = timeout(timing::FAREWELL, bridge.stop.now.run_until_cancelled(bridge.tokens.finish())).await;
 }
 

@@ -237,7 +237,7 @@ impl Memory {
 
     /// Writes what could not be written before, unless somebody else has written meanwhile: a consent,
     /// or what a later request has brought.
-    fn save_at_last(&self, store: &Store, spec: &Spec) -> Result<(), StoreError> {
+    pub(super) fn save_at_last(&self, store: &Store, spec: &Spec) -> Result<(), StoreError> {
         let Some(unsaved) = self.take_unsaved() else { return Ok(()) };
         match self.write(store, spec, unsaved) {
             Err(StoreError::Changed { .. }) => {
@@ -246,6 +246,16 @@ impl Memory {
             }
             written => written.map(drop),
         }
+    }
+
+    /// Whether something could not be written yet.
+    pub(super) fn has_unsaved(&self) -> bool {
+        self.unsaved().is_some()
+    }
+
+    /// Whether a record is newer than what was last read or written here.
+    pub(super) fn has_not_seen(&self, record: &Record) -> bool {
+        record.version > self.seen.load(Ordering::Relaxed)
     }
 
     /// What could not be written has been replaced by something else.

@@ -6,6 +6,7 @@
 //! that.
 
 use std::{
+    any::Any,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -44,11 +45,16 @@ const MOST_PENDING: usize = 1000;
 const LONGEST_PARAMETER: usize = 16 * 1024;
 
 /// The consents that are waited for.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Consents(Mutex<Vec<Pending>>);
 
+impl std::fmt::Debug for Consents {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Consents").field("pending", &self.all().len()).finish()
+    }
+}
+
 /// One consent that is waited for.
-#[derive(Debug)]
 struct Pending {
     state: Secret,
     verifier: Option<Secret>,
@@ -56,6 +62,8 @@ struct Pending {
     slot: Arc<Slot>,
     expires_at: SystemTime,
     outcome: watch::Sender<Option<Outcome>>,
+    /// Whatever has to stay as long as the browser may come back.
+    _keep: Box<dyn Any + Send + Sync>,
 }
 
 /// How a consent ended: what was stored, or why nothing was.
@@ -116,11 +124,17 @@ impl Tokens {
         Ok(self.consenting_slot(account)?.spec().app.consent.redirect.clone())
     }
 
-    /// Begins a consent in the browser. `redirect_uri` is where the caller listens, as it is registered.
+    /// Begins a consent in the browser. `redirect_uri` is where the caller listens, as it is registered;
+    /// `keep` is dropped when the browser has come back, or time is up.
     ///
     /// # Errors
     /// Why there can be none for the account.
-    pub fn begin_consent(&self, account: &Account, redirect_uri: &str) -> Result<Consenting, Explanation> {
+    pub fn begin_consent(
+        &self,
+        account: &Account,
+        redirect_uri: &str,
+        keep: impl Send + Sync + 'static,
+    ) -> Result<Consenting, Explanation> {
         let slot = self.consenting_slot(account)?;
         let spec = slot.spec();
         let no_page = || {
@@ -148,10 +162,23 @@ impl Tokens {
         );
         let expires_at = self.clock.now() + timing::CONSENT;
         let (sender, outcome) = watch::channel(None);
-        let pending = Pending { state, verifier, redirect_uri, slot, expires_at, outcome: sender };
+        let pending = Pending {
+            state,
+            verifier,
+            redirect_uri,
+            slot,
+            expires_at,
+            outcome: sender,
+            _keep: Box::new(keep),
+        };
         self.consents.begin(pending, self.clock.now())?;
         info!(owner = spec.owner, "consent begun");
         Ok(Consenting { url, expires_at, outcome })
+    }
+
+    /// Gives up every consent in the browser that is waited for.
+    pub fn give_up_consents(&self) {
+        self.consents.all().clear();
     }
 
     /// Takes the query of a redirect, RFC 6749 §4.1.2. A `state` that was not handed out, or was used
@@ -183,7 +210,7 @@ impl Tokens {
             pending.outcome.send_replace(Some(outcome.clone()));
             outcome
         };
-        let exchanged = self.tasks.spawn(exchange.instrument(span)).await;
+        let exchanged = self.refreshes.spawn(exchange.instrument(span)).await;
         Landing::Ended(exchanged.unwrap_or_else(|_| Err(Explanation::new("internal error", ""))))
     }
 
@@ -260,6 +287,8 @@ impl Tokens {
         granted: Result<Granted, Unissued>,
         asked_at: SystemTime,
     ) -> Outcome {
+        // A reload may have put another slot in the place of the one that this began with.
+        let slot = &self.slot(slot.spec()).unwrap_or_else(|_| Arc::clone(slot));
         let spec = slot.spec();
         let settled = match granted {
             Ok(granted) => {
@@ -295,6 +324,10 @@ fn keep(store: &Store, slot: &Slot, granted: Granted, asked_at: SystemTime, cloc
     attempt::name_what_is_missing(&spec, &granted);
     let _lock = store.lock(&spec.id).map_err(unusable)?;
     let before = store.get(&spec.id).map_err(unusable)?.unwrap_or_else(|| attempt::blank(&spec));
+    if identity.is_none() && before.identity.is_some() {
+        // What is known to be the right person's is not given up for what may be anybody's.
+        return Err(words::nobody_named(&spec.sign_in.join(" or ")));
+    }
     let before = Record { scopes: Vec::new(), ..before };
     let issued = granted.issued.clone();
     let signed_in = identity.as_ref().map(|identity| identity.user.clone());
@@ -364,6 +397,11 @@ impl Consents {
         }
         let pending = all.swap_remove(found?);
         pending.is_open(now).then_some(pending)
+    }
+
+    /// Gives up those whose time is over.
+    pub(super) fn prune(&self, now: SystemTime) {
+        self.all().retain(|pending| pending.is_open(now));
     }
 
     fn all(&self) -> MutexGuard<'_, Vec<Pending>> {

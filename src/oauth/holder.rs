@@ -101,6 +101,11 @@ impl Slot {
         Arc::clone(&self.terms.read().unwrap_or_else(PoisonError::into_inner).1)
     }
 
+    /// What the configuration says of the slot from now on.
+    pub(super) fn renew_terms(&self, spec: Arc<Spec>, line: Arc<Line>) {
+        *self.terms.write().unwrap_or_else(PoisonError::into_inner) = (spec, line);
+    }
+
     pub(super) fn asking(&self, clock: &SharedClock) -> Asker {
         Asker { http: self.line().http.clone(), spec: self.spec(), clock: Arc::clone(clock) }
     }
@@ -197,14 +202,34 @@ impl Tokens {
         name_uncovered(spec, record);
         let lines = self.lines.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(line) = lines.get(&spec.app.name) {
-            *slot.terms.write().unwrap_or_else(PoisonError::into_inner) =
-                (Arc::clone(spec), Arc::clone(line));
+            slot.renew_terms(Arc::clone(spec), Arc::clone(line));
         }
     }
 
     fn drop_slots_outside(&self, plan: &Plan) {
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
-        slots.retain(|id, slot| plan.specs.contains_key(id) || !slot.spec().is_stored());
+        // What is on its way, or exists nowhere else, is not let go of because of a slip in a file.
+        let is_busy = |slot: &Slot| slot.state().is_in_flight() || slot.memory.has_unsaved();
+        slots.retain(|id, slot| plan.specs.contains_key(id) || !slot.spec().is_stored() || is_busy(slot));
+    }
+
+    /// Looks whether another process has stored what is wanting here.
+    pub(super) async fn look_again(&self, slot: &Arc<Slot>) -> bool {
+        let (store, spec) = (Arc::clone(&self.store), slot.spec());
+        let id = spec.id.clone();
+        let record = blocking(move || store.get(&id)).await;
+        match record {
+            Ok(Some(record)) if record.consent.is_none() && slot.memory.has_not_seen(&record) => {
+                slot.state().heard_otherwise();
+                slot.restore(Some(&record), &self.clock);
+                slot.state().wants_consent().is_none()
+            }
+            Ok(_) => false,
+            Err(error) => {
+                warn!(%error, owner = spec.owner, "cannot look whether somebody has consented meanwhile");
+                false
+            }
+        }
     }
 
     /// Notes since when records are nobody's, or that they are somebody's again.

@@ -64,6 +64,8 @@ pub struct Tokens {
     pub(super) store: Arc<Store>,
     pub(super) clock: SharedClock,
     pub(super) tasks: TaskTracker,
+    /// Those tasks among them of which a refresh token comes.
+    pub(super) refreshes: TaskTracker,
     /// Wakes the keeper when a slot has changed.
     pub(super) changed: Arc<watch::Sender<()>>,
     pub(super) consents: Consents,
@@ -95,6 +97,7 @@ impl Tokens {
             store,
             clock,
             tasks: TaskTracker::new(),
+            refreshes: TaskTracker::new(),
             changed: Arc::new(watch::Sender::new(())),
             consents: Consents::default(),
             closing: CancellationToken::new(),
@@ -113,13 +116,13 @@ impl Tokens {
         let Wanted { slot, guess } = self.wanted(permit)?;
         let obtained = self.obtain(&slot, 0, deadline).await;
         let Some((base, digest)) = guess else { return obtained };
-        obtained.map_err(|refusal| {
-            if refusal.failure == Failure::BadCredentials {
-                self.guesses().failed(&base, &digest, self.clock.now());
-                self.drop_slot(&slot);
-            }
-            refusal.for_the_log_alone()
-        })
+        if matches!(&obtained, Err(refusal) if refusal.failure == Failure::BadCredentials) {
+            self.guesses().failed(&base, &digest);
+            self.drop_slot(&slot);
+        } else {
+            self.guesses().spared(&base, &digest);
+        }
+        obtained.map_err(Refusal::for_the_log_alone)
     }
 
     /// Another token than `rejected`, which an upstream has refused. `None` where the slot has been
@@ -148,6 +151,7 @@ impl Tokens {
             let now = self.clock.now();
             let mut next = now + timing::KEEPER_WAKES;
             self.prune(now);
+            self.consents.prune(now);
             let slots: Vec<_> = self.all_slots();
             for slot in &slots {
                 // Without leave to ask now, the next one to finish wakes this loop again.
@@ -170,9 +174,21 @@ impl Tokens {
     /// Stops waiting for people, and waits for the requests in flight: what they bring may be worth
     /// keeping.
     pub async fn finish(&self) {
-        self.closing.cancel();
+        self.finish_refreshes().await;
         self.tasks.close();
         self.tasks.wait().await;
+    }
+
+    /// Likewise, but waits only for what would be lost otherwise: a refresh token may be replaced by the
+    /// authority at this moment. Tries once more to write what the disk would not have.
+    pub async fn finish_refreshes(&self) {
+        self.closing.cancel();
+        self.refreshes.close();
+        self.refreshes.wait().await;
+        for slot in self.all_slots() {
+            let store = Arc::clone(&self.store);
+            let _ = attempt::blocking(move || slot.memory.save_at_last(&store, &slot.spec())).await;
+        }
     }
 
     fn wanted(&self, permit: &Permit) -> Result<Wanted, Refusal> {
@@ -181,16 +197,24 @@ impl Tokens {
             return Ok(Wanted { slot: self.slot(base)?, guess: None });
         };
         let digest = self.digest(&base.id, shown);
+        let slot = self.slot(Arc::new(base.released_to(&digest, shown.clone())))?;
+        let wanted = Wanted { slot, guess: Some((base.id.clone(), digest.clone())) };
+        if wanted.slot.state().holds_good(self.clock.now()) {
+            // This very password has obtained it: however many others guess, it is no guess.
+            return Ok(wanted);
+        }
         match self.guesses().judge(&base.id, &digest, self.clock.now()) {
-            Guess::MayBeRight => (),
-            Guess::KnownWrong => return Err(Failure::BadCredentials.into()),
+            Guess::MayBeRight => Ok(wanted),
+            Guess::KnownWrong => {
+                self.drop_slot(&wanted.slot);
+                Err(Failure::BadCredentials.into())
+            }
             Guess::TooMany(wait) => {
+                self.drop_slot(&wanted.slot);
                 let why = consent::throttled(&base.login, wait);
-                return Err(Refusal::explained(Failure::Throttled, why).for_the_log_alone());
+                Err(Refusal::explained(Failure::Throttled, why).for_the_log_alone())
             }
         }
-        let spec = base.released_to(&digest, shown.clone());
-        Ok(Wanted { slot: self.slot(Arc::new(spec))?, guess: Some((base.id.clone(), digest)) })
     }
 
     /// What a shown password is known by.
@@ -215,12 +239,19 @@ impl Tokens {
 
     /// The slot of that name, made where there is none.
     pub(super) fn slot(&self, spec: Arc<Spec>) -> Result<Arc<Slot>, Refusal> {
-        if let Some(slot) = self.slots.read().unwrap_or_else(PoisonError::into_inner).get(&spec.id) {
+        if let Some(slot) = self.slots.read().unwrap_or_else(PoisonError::into_inner).get(&spec.id)
+            && Arc::ptr_eq(&slot.spec().app, &spec.app)
+        {
             return Ok(Arc::clone(slot));
         }
         let lines = self.lines.read().unwrap_or_else(PoisonError::into_inner);
         let line = lines.get(&spec.app.name).map(Arc::clone).ok_or(Failure::Internal)?;
         drop(lines);
+        if let Some(slot) = self.slots.read().unwrap_or_else(PoisonError::into_inner).get(&spec.id) {
+            // The configuration has changed since: what is asked next is asked as it says now.
+            slot.renew_terms(spec, line);
+            return Ok(Arc::clone(slot));
+        }
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
         let slot = slots.entry(spec.id.clone()).or_insert_with(|| Arc::new(Slot::new(spec, line)));
         Ok(Arc::clone(slot))
@@ -245,14 +276,23 @@ impl Tokens {
 
     async fn obtain(&self, slot: &Arc<Slot>, newer_than: u64, deadline: Instant) -> Result<Access, Refusal> {
         let patience = deadline.min(Instant::now() + timing::FRESHEN_WAIT);
-        let mut awaited = None;
+        let (mut awaited, mut looked_again) = (None, false);
         loop {
             let mut changed = slot.changed.subscribe();
             let now = self.clock.now();
             let advice = slot.state().advise(now, newer_than, awaited);
             let fallback = match advice {
                 Advice::Use(held) => return Ok(held.into()),
-                Advice::Refuse(refusal) => return Err(refusal),
+                Advice::Refuse(refusal) => {
+                    // Somebody may have consented by another process.
+                    if !looked_again && refusal.failure == Failure::ConsentNeeded {
+                        looked_again = true;
+                        if self.look_again(slot).await {
+                            continue;
+                        }
+                    }
+                    return Err(refusal);
+                }
                 Advice::Start(attempt, fallback) => {
                     self.carry_out(slot, None);
                     awaited.get_or_insert(attempt);
@@ -288,7 +328,8 @@ impl Tokens {
             let (asked, last_used) = (asking.asking(&clock), asking.state().last_used());
             attempt::carry_out(asked.borrowed(), &store, &asking.memory, last_used).await
         };
-        let request = self.tasks.spawn(request.instrument(span.clone()));
+        let tasks = if spec.is_refreshed() { &self.refreshes } else { &self.tasks };
+        let request = tasks.spawn(request.instrument(span.clone()));
         let (slot, clock, changed) = (Arc::clone(slot), Arc::clone(&self.clock), Arc::clone(&self.changed));
         let settle = async move {
             // A request that panicked must not leave its slot waiting for ever.
@@ -299,7 +340,7 @@ impl Tokens {
             slot.changed.send_replace(());
             changed.send_replace(());
         };
-        self.tasks.spawn(settle.instrument(span));
+        tasks.spawn(settle.instrument(span));
     }
 }
 

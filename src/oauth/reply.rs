@@ -91,6 +91,11 @@ pub(super) fn unread(
     }
 }
 
+/// Nobody has entered the device code in time.
+pub(super) fn device_code_over(spec: &Spec) -> Refusal {
+    Refusal::explained(Failure::AuthorityRefused, consent::device_code_expired(&spec.login))
+}
+
 /// An error of the device flow as every other one. The crate has a type of its own for it.
 pub(super) fn device_error(
     error: RequestTokenError<NoAnswer, DeviceCodeErrorResponse>,

@@ -8,6 +8,7 @@ use oauth2::{
     AsyncHttpClient as _, HttpRequest, RedirectUrl, RefreshToken, RequestTokenError, ResourceOwnerPassword,
     ResourceOwnerUsername, StandardDeviceAuthorizationResponse,
 };
+use tokio::sync::mpsc;
 use tracing::warn;
 use url::Url;
 
@@ -30,13 +31,19 @@ pub(super) struct Asking<'a> {
     pub(super) clock: &'a SharedClock,
 }
 
+/// What one question about a device code comes to.
+enum Asked {
+    /// Nobody has entered it yet; the authority wants to be left alone so much longer than agreed.
+    Pending(Duration),
+    Answered(Answer),
+}
+
 /// What is asked with, beside the app's own proof.
 enum With<'a> {
     Nothing,
     RefreshToken(RefreshToken),
     Password(ResourceOwnerUsername, ResourceOwnerPassword),
     Code { code: &'a Secret, verifier: Option<&'a Secret>, redirect_uri: &'a RedirectUrl },
-    DeviceCode { device_url: &'a Url, granted: &'a StandardDeviceAuthorizationResponse },
 }
 
 impl With<'_> {
@@ -46,7 +53,6 @@ impl With<'_> {
             Self::RefreshToken(_) => Flow::Refresh,
             Self::Password(..) => Flow::Password,
             Self::Code { .. } => Flow::Code,
-            Self::DeviceCode { .. } => Flow::Device,
         }
     }
 }
@@ -126,7 +132,60 @@ impl Asking<'_> {
         device_url: &Url,
         granted: &StandardDeviceAuthorizationResponse,
     ) -> Result<Granted, Unissued> {
-        self.proven(With::DeviceCode { device_url, granted }, None, &[]).await
+        let polling = async {
+            let (mut interval, mut number) = (granted.interval(), 0);
+            loop {
+                // Each question has a proof of its own: an assertion lives shorter than a person may take.
+                let proof = self.proof(None, number).await?;
+                match self.ask_once(device_url, granted, &proof).await {
+                    Asked::Pending(longer) => {
+                        interval = (interval + longer).min(timing::LONGEST_POLL);
+                        tokio::time::sleep(interval).await;
+                    }
+                    Asked::Answered(answer)
+                        if number + 1 < self.spec.app.credential.proofs()
+                            && reply::blames_the_proof(&answer) =>
+                    {
+                        number += 1;
+                    }
+                    Asked::Answered(answer) => {
+                        let sent: Vec<_> = reply::sent(&proof).into_iter().collect();
+                        return reply::read(self.spec, Flow::Device, &sent, answer);
+                    }
+                }
+            }
+        };
+        let patience = granted.expires_in().min(timing::CONSENT);
+        let over = |_| Err(Unissued::new(reply::device_code_over(self.spec)));
+        tokio::time::timeout(patience, polling).await.unwrap_or_else(over)
+    }
+
+    /// Asks once. The crate would ask on in a loop, with one and the same proof: it is left at its first
+    /// pause, which tells how much longer than agreed the authority wants to be left alone.
+    async fn ask_once(
+        self,
+        device_url: &Url,
+        granted: &StandardDeviceAuthorizationResponse,
+        proof: &Proof,
+    ) -> Asked {
+        let client = grant::device_client(&self.spec.app, proof, device_url);
+        let (sender, mut paused) = mpsc::channel(1);
+        let pause = |pause: Duration| {
+            let sender = sender.clone();
+            async move {
+                let _ = sender.send(pause).await;
+                std::future::pending::<()>().await;
+            }
+        };
+        let request = grant::device_token(&client, proof, granted);
+        tokio::select! {
+            answer = request.request_async(self.http, pause, None) => {
+                Asked::Answered(answer.map_err(reply::device_error))
+            }
+            pause = paused.recv() => {
+                Asked::Pending(pause.unwrap_or_default().saturating_sub(granted.interval()))
+            }
+        }
     }
 
     /// Asks with each of the app's proofs until the authority blames something else.
@@ -175,13 +234,6 @@ impl Asking<'_> {
             }
             With::Code { code, verifier, redirect_uri } => {
                 grant::code(&client, proof, code, *verifier, redirect_uri).request_async(http).await
-            }
-            With::DeviceCode { device_url, granted } => {
-                let client = grant::device_client(app, proof, device_url);
-                let patience = granted.expires_in().min(timing::CONSENT);
-                let pause = |interval: Duration| tokio::time::sleep(interval.min(timing::LONGEST_POLL));
-                let request = grant::device_token(&client, proof, granted);
-                request.request_async(http, pause, Some(patience)).await.map_err(reply::device_error)
             }
         }
     }

@@ -108,6 +108,7 @@ impl Spec {
 pub(super) struct Plan {
     pub(super) apps: HashMap<AppName, Arc<App>>,
     pub(super) specs: HashMap<SlotId, Arc<Spec>>,
+    listening: Vec<ProtocolKind>,
 }
 
 impl Plan {
@@ -123,7 +124,7 @@ impl Plan {
             }
         }
         let specs = specs.into_iter().map(|(id, spec)| (id, Arc::new(spec))).collect();
-        Self { apps, specs }
+        Self { apps, specs, listening: listening.to_vec() }
     }
 
     /// The slot of an account that opens `mailbox`.
@@ -131,7 +132,7 @@ impl Plan {
         let app = self.apps.get(&account.app)?;
         let id = id(app, account, mailbox);
         let known = self.specs.get(&id).map(Arc::clone);
-        known.or_else(|| Some(Arc::new(spec(app, account, mailbox, &ProtocolKind::ALL))))
+        known.or_else(|| Some(Arc::new(spec(app, account, mailbox, &self.listening))))
     }
 }
 

@@ -49,15 +49,24 @@ pub const GUESS_WINDOW: Duration = Duration::from_mins(5);
 /// How many accounts' guesses are remembered: beyond it those of the longest ago go.
 const MOST_GUESSED_AT: usize = 10_000;
 
-/// Passwords that an authority has called wrong, each by a keyed digest, so that the authority is not
-/// asked again and again by a program that does not give up.
+/// Passwords that an authority was asked about, each by a keyed digest, so that it is not asked again and
+/// again by a program that does not give up, nor by a stranger who guesses.
 #[derive(Debug, Default)]
-pub struct Guesses(HashMap<SlotId, Vec<(String, SystemTime)>>);
+pub struct Guesses(HashMap<SlotId, Vec<Asked>>);
+
+/// One password.
+#[derive(Debug)]
+struct Asked {
+    digest: String,
+    at: SystemTime,
+    /// Whether the authority has called it wrong; else it has not answered yet.
+    wrong: bool,
+}
 
 /// What is known about a shown password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Guess {
-    /// Nothing: the authority decides.
+    /// Nothing: the authority decides. It counts as one that was asked about.
     MayBeRight,
     /// The authority has called it wrong a moment ago.
     KnownWrong,
@@ -68,31 +77,54 @@ pub enum Guess {
 impl Guesses {
     /// What is known about the password of `digest` at `now`.
     pub fn judge(&mut self, slot: &SlotId, digest: &str, now: SystemTime) -> Guess {
-        let Some(wrong) = self.0.get_mut(slot) else { return Guess::MayBeRight };
-        wrong.retain(|(_, at)| is_lately(*at, now));
-        if wrong.iter().any(|(known, _)| known == digest) {
-            return Guess::KnownWrong;
+        if self.0.len() >= MOST_GUESSED_AT && !self.0.contains_key(slot) {
+            self.make_room(now);
         }
-        match wrong.first() {
-            Some((_, first)) if wrong.len() >= GUESSES => {
-                let age = now.duration_since(*first).unwrap_or_default();
+        let asked = self.0.entry(slot.clone()).or_default();
+        asked.retain(|asked| is_lately(asked.at, now));
+        if let Some(known) = asked.iter().find(|known| known.digest == digest) {
+            return if known.wrong { Guess::KnownWrong } else { Guess::MayBeRight };
+        }
+        match asked.first() {
+            Some(first) if asked.len() >= GUESSES => {
+                let age = now.duration_since(first.at).unwrap_or_default();
                 Guess::TooMany(GUESS_WINDOW.saturating_sub(age))
             }
-            _ => Guess::MayBeRight,
+            _ => {
+                asked.push(Asked { digest: digest.to_owned(), at: now, wrong: false });
+                Guess::MayBeRight
+            }
         }
     }
 
     /// The authority has called the password of `digest` wrong.
-    pub fn failed(&mut self, slot: &SlotId, digest: &str, now: SystemTime) {
+    pub fn failed(&mut self, slot: &SlotId, digest: &str) {
+        if let Some(known) = self.known(slot, digest) {
+            known.wrong = true;
+        }
+    }
+
+    /// The authority has not called the password of `digest` wrong.
+    pub fn spared(&mut self, slot: &SlotId, digest: &str) {
+        if let Some(asked) = self.0.get_mut(slot) {
+            asked.retain(|known| known.wrong || known.digest != digest);
+        }
+    }
+
+    fn known(&mut self, slot: &SlotId, digest: &str) -> Option<&mut Asked> {
+        self.0.get_mut(slot)?.iter_mut().find(|known| known.digest == digest)
+    }
+
+    /// Drops what is over, else the name at which the least was guessed: whoever guesses at many names
+    /// must not free the guesses at one.
+    fn make_room(&mut self, now: SystemTime) {
+        self.0.retain(|_, asked| asked.iter().any(|asked| is_lately(asked.at, now)));
         if self.0.len() >= MOST_GUESSED_AT {
-            self.0.retain(|_, wrong| wrong.iter().any(|(_, at)| is_lately(*at, now)));
-        }
-        if self.0.len() >= MOST_GUESSED_AT && !self.0.contains_key(slot) {
-            return;
-        }
-        let wrong = self.0.entry(slot.clone()).or_default();
-        if !wrong.iter().any(|(known, _)| known == digest) {
-            wrong.push((digest.to_owned(), now));
+            let newest = |asked: &[Asked]| asked.last().map(|asked| asked.at);
+            let least = self.0.iter().min_by_key(|(_, asked)| (asked.len(), newest(asked)));
+            if let Some(slot) = least.map(|(slot, _)| slot.clone()) {
+                self.0.remove(&slot);
+            }
         }
     }
 }
@@ -112,7 +144,8 @@ mod tests {
     #[test]
     fn a_wrong_password_is_known_for_five_minutes_and_another_may_be_right() {
         let (mut guesses, slot) = (Guesses::default(), SlotId::of(&["ann"]));
-        guesses.failed(&slot, "a", at(0));
+        assert_eq!(guesses.judge(&slot, "a", at(0)), Guess::MayBeRight);
+        guesses.failed(&slot, "a");
         assert_eq!(guesses.judge(&slot, "a", at(299)), Guess::KnownWrong);
         assert_eq!(guesses.judge(&slot, "b", at(299)), Guess::MayBeRight);
         assert_eq!(guesses.judge(&SlotId::of(&["bob"]), "a", at(1)), Guess::MayBeRight);
@@ -120,15 +153,40 @@ mod tests {
     }
 
     #[test]
-    fn after_five_wrong_passwords_the_account_rests() {
-        let (mut guesses, slot) = (Guesses::default(), SlotId::of(&["ann"]));
-        for guess in 0..5 {
-            assert_eq!(guesses.judge(&slot, "right", at(guess)), Guess::MayBeRight);
-            guesses.failed(&slot, &guess.to_string(), at(guess));
-            guesses.failed(&slot, &guess.to_string(), at(guess));
+    fn after_five_passwords_the_account_rests_whether_or_not_the_authority_has_answered() {
+        for answered in [true, false] {
+            let (mut guesses, slot) = (Guesses::default(), SlotId::of(&["ann"]));
+            for guess in 0..5 {
+                assert_eq!(guesses.judge(&slot, &guess.to_string(), at(guess)), Guess::MayBeRight);
+                if answered {
+                    guesses.failed(&slot, &guess.to_string());
+                }
+            }
+            let wait = Guess::TooMany(Duration::from_secs(290));
+            assert_eq!(guesses.judge(&slot, "right", at(10)), wait);
+            assert_eq!(guesses.judge(&slot, "right", at(300)), Guess::MayBeRight);
         }
-        let wait = Guess::TooMany(Duration::from_secs(290));
-        assert_eq!(guesses.judge(&slot, "right", at(10)), wait);
-        assert_eq!(guesses.judge(&slot, "right", at(300)), Guess::MayBeRight);
+    }
+
+    #[test]
+    fn a_password_that_was_not_called_wrong_does_not_count() {
+        let (mut guesses, slot) = (Guesses::default(), SlotId::of(&["ann"]));
+        for guess in 0..20 {
+            assert_eq!(guesses.judge(&slot, &guess.to_string(), at(0)), Guess::MayBeRight);
+            guesses.spared(&slot, &guess.to_string());
+        }
+    }
+
+    #[test]
+    fn guesses_at_many_names_do_not_free_the_guesses_at_one() {
+        let (mut guesses, ann) = (Guesses::default(), SlotId::of(&["ann"]));
+        for guess in 0..5 {
+            guesses.judge(&ann, &guess.to_string(), at(0));
+        }
+        for name in 0..=MOST_GUESSED_AT {
+            guesses.judge(&SlotId::of(&[&name.to_string()]), "wrong", at(1));
+        }
+        assert_eq!(guesses.0.len(), MOST_GUESSED_AT);
+        assert!(matches!(guesses.judge(&ann, "another", at(2)), Guess::TooMany(_)));
     }
 }

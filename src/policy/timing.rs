@@ -32,6 +32,10 @@ impl Default for Timing {
 /// a second; whoever takes longer than this has lost the request.
 pub const TOKEN_REQUEST: Duration = Duration::from_secs(20);
 
+/// How long a bridge that stops waits for refreshes in flight: two requests, for a secret that is rolled
+/// over, and the disk.
+pub const LAST_REFRESH: Duration = Duration::from_secs(45);
+
 /// How long a login waits for a fresher token while the one at hand is good: long enough for a
 /// healthy authority, too short for a person to notice with a sick one.
 pub const FRESHEN_WAIT: Duration = Duration::from_secs(3);

@@ -167,8 +167,12 @@ fn is_there(program: &str, environment: &Environment<'_>) -> bool {
 
 fn read_file(path: &Path) -> Result<Vec<u8>, SourceError> {
     let unreadable = |error| SourceError::Unreadable { path: path.to_owned(), error };
-    let length = fs::metadata(path).map_err(unreadable)?.len();
-    if length > LARGEST {
+    let metadata = fs::metadata(path).map_err(unreadable)?;
+    if !metadata.is_file() {
+        // A pipe that nobody writes to would be waited for without end.
+        return Err(unreadable(io::Error::other("it is no regular file")));
+    }
+    if metadata.len() > LARGEST {
         return Err(unreadable(io::Error::other(format!("larger than {LARGEST} bytes"))));
     }
     fs::read(path).map_err(unreadable)

@@ -106,6 +106,8 @@ pub(super) struct State {
     rejections: Rejections,
     last_used: Option<SystemTime>,
     upkeep: Upkeep,
+    /// A person has consented while an attempt was in flight: what that brings is of the time before.
+    overtaken: bool,
 }
 
 /// What upstreams have said against tokens of this slot.
@@ -165,6 +167,11 @@ impl State {
         self.wanting = Some((why, None));
     }
 
+    /// Nobody has to consent, as it turns out.
+    pub(super) fn heard_otherwise(&mut self) {
+        self.wanting = None;
+    }
+
     /// Why a person has to consent first, if so.
     pub(super) fn wants_consent(&self) -> Option<&Refusal> {
         self.wanting.as_ref().map(|(why, _)| why)
@@ -183,10 +190,21 @@ impl State {
     /// A person has consented, and this is the first token. An attempt in flight ends by itself.
     pub(super) fn consented(&mut self, issued: Issued, at: SystemTime, chance: f64) -> u64 {
         self.settled();
-        if !matches!(self.phase, Phase::InFlight) {
+        self.overtaken = matches!(self.phase, Phase::InFlight);
+        if !self.overtaken {
             self.phase = Phase::Idle;
         }
         self.hold(issued, at, chance)
+    }
+
+    /// Whether a token is at hand that may be handed out.
+    pub(super) fn holds_good(&self, now: SystemTime) -> bool {
+        self.held.as_ref().is_some_and(|held| held.is_good(now))
+    }
+
+    /// Whether an attempt is in flight.
+    pub(super) fn is_in_flight(&self) -> bool {
+        matches!(self.phase, Phase::InFlight)
     }
 
     /// The token that is held is given up; the next login asks for another.
@@ -246,6 +264,7 @@ impl State {
     }
 
     fn start(&mut self) -> Attempt {
+        self.overtaken = false;
         self.attempts += 1;
         self.phase = Phase::InFlight;
         self.attempts
@@ -276,6 +295,9 @@ impl State {
     /// generation.
     pub(super) fn issued(&mut self, issued: Issued, asked_at: SystemTime, chance: f64) -> u64 {
         self.phase = Phase::Idle;
+        if std::mem::take(&mut self.overtaken) {
+            return self.generation;
+        }
         self.settled();
         self.hold(issued, asked_at, chance)
     }
@@ -306,6 +328,10 @@ impl State {
     /// Ends the attempt in flight without a token. Returns whether that is news: the attempt before did
     /// not end for the same reason.
     pub(super) fn unissued(&mut self, unissued: Unissued, now: SystemTime, chance: f64) -> bool {
+        if std::mem::take(&mut self.overtaken) {
+            self.phase = Phase::Idle;
+            return false;
+        }
         self.failures = self.failures.saturating_add(1);
         let Unissued { refusal, retry_after, doubtful, .. } = unissued;
         let is_news = self.last_failure() != Some(&refusal);

@@ -304,3 +304,21 @@ fn a_token_that_is_kept_is_as_old_as_it_was() {
     assert!(matches!(state.advise(at(1801), 0, None), Advice::Start(_, Some(_))), "half of its life is over");
     assert!(matches!(state.advise(at(3601), 0, None), Advice::Await(_, None)));
 }
+
+#[test]
+fn what_comes_back_after_a_consent_does_not_undo_it() {
+    let fresh = |token| Issued { token: Secret::new(token), lifetime: HOUR };
+    for refused in [true, false] {
+        let mut state = State::new(Upkeep::Forever);
+        assert!(matches!(state.advise(at(0), 0, None), Advice::Start(..)));
+        state.consented(fresh("consented"), at(1), 0.5);
+        if refused {
+            assert!(!state.unissued(Unissued::new(Failure::ConsentNeeded.into()), at(2), 0.5));
+        } else {
+            state.issued(fresh("of the time before"), at(0), 0.5);
+        }
+        assert!(state.wants_consent().is_none());
+        let Advice::Use(held) = state.advise(at(3), 0, None) else { panic!("there is a token") };
+        assert_eq!(held.token, Secret::new("consented"));
+    }
+}
