@@ -362,6 +362,9 @@ async fn a_device_code_that_is_declined_says_so_on_its_page() {
 async fn a_consent_comes_back_to_the_public_address() {
     let public = "https://mail.example.com";
     let world = redirecting(Some(public), None, &format!("public_url = \"{public}\""));
+    let refused = world.connect("imap").await.imap_login(ANN, PASSWORD).await;
+    let cure = format!("open {public} or run footbridge authorize {ANN}");
+    assert!(refused.starts_with("in NO ") && refused.ends_with(&cure), "{refused}");
     let visitor = Visitor::signed_in(&world).await;
     let page = visitor.authorize(ANN, "browser").await;
     let url = between(&page.body, "content=\"0;url=", "\"").replace("&#38;", "&");

@@ -136,6 +136,7 @@ fn read<'t>(
                 pkce: pkce?,
                 identity_scopes: settings.identity_scopes.clone(),
                 parameters: settings.parameters.clone(),
+                page: console.page(),
             },
             resource: resource?,
             credential_expires,

@@ -53,6 +53,16 @@ impl Written<'_> {
         console.public_url.clone().or_else(local)
     }
 
+    /// Where people open it, where that is known before the system has picked a port.
+    pub(super) fn page(&self) -> Option<String> {
+        let Self::Whole(_, host, port) = self else {
+            return None;
+        };
+        let is_here = *port != 0 && (host.is_loopback() || host.is_unspecified());
+        let page = self.address().filter(|_| is_here || self.is_public())?;
+        Some(page.as_str().trim_end_matches('/').to_owned())
+    }
+
     /// Whether it has an address of its own that people use.
     pub(super) fn is_public(&self) -> bool {
         matches!(self, Self::Whole(console, ..) if console.public_url.is_some())

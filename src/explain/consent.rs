@@ -6,12 +6,19 @@
 use std::time::Duration;
 
 use super::authority::{self, Class, ErrorBody, Flow};
-use crate::{failure::Explanation, ids::ProtocolKind};
+use crate::{
+    failure::{Explanation, LONGEST_LINE},
+    ids::ProtocolKind,
+};
 
-/// Nobody has signed in for the account yet.
+/// Nobody has signed in for the account yet. `console` is the address of the page where one may; it is
+/// left out where the line would be too long.
 #[must_use]
-pub fn not_given(login: &str) -> Explanation {
-    Explanation::new(format!("account {login} is not authorized yet"), authorize("run", login))
+pub fn not_given(login: &str, console: Option<&str>) -> Explanation {
+    let (cause, run) = (format!("account {login} is not authorized yet"), authorize("run", login));
+    let both = console.map(|address| format!("open {address} or {run}"));
+    let cure = both.filter(|cure| cause.len() + 2 + cure.len() <= LONGEST_LINE);
+    Explanation::new(cause, cure.unwrap_or(run))
 }
 
 /// The authority takes the refresh token no more, or wants a person for another reason.
@@ -130,7 +137,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::failure::LONGEST_LINE;
 
     fn body(error: &str, codes: &[u64]) -> ErrorBody {
         ErrorBody { error: error.to_owned(), error_codes: codes.to_vec(), ..ErrorBody::default() }
@@ -140,7 +146,8 @@ mod tests {
     fn all(login: &str, address: &str) -> Vec<Explanation> {
         let wait = Duration::from_mins(15);
         let mut all = vec![
-            not_given(login),
+            not_given(login, None),
+            not_given(login, Some("http://localhost:8025")),
             needed("contoso", login, &body("invalid_grant", &[700_082])),
             cut_off(login),
             someone_else(address, login),
@@ -170,7 +177,7 @@ mod tests {
     #[test]
     fn a_missing_consent_names_the_account_and_the_command() {
         assert_eq!(
-            not_given("ann@contoso.com").line(),
+            not_given("ann@contoso.com", None).line(),
             "account ann@contoso.com is not authorized yet: run footbridge authorize ann@contoso.com"
         );
         assert_eq!(
@@ -229,5 +236,17 @@ mod tests {
                 prop_assert!(line.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{line:?}");
             }
         }
+    }
+
+    #[test]
+    fn the_console_is_named_where_there_is_room() {
+        let told = |address: &str| not_given("ann@contoso.com", Some(address)).line();
+        assert_eq!(
+            told("http://localhost:8025"),
+            "account ann@contoso.com is not authorized yet: \
+             open http://localhost:8025 or run footbridge authorize ann@contoso.com"
+        );
+        let long = format!("https://{}.example.com", "x".repeat(100));
+        assert!(told(&long).ends_with(" yet: run footbridge authorize ann@contoso.com"));
     }
 }

@@ -57,6 +57,8 @@ pub struct Consent {
     pub identity_scopes: Vec<String>,
     /// What the authority wants in the authorization request beside what RFC 6749 has, `prompt` too.
     pub parameters: Vec<(String, String)>,
+    /// The address of the console, where people may begin it; nothing where none is known beforehand.
+    pub page: Option<String>,
 }
 
 /// Where the redirect URI of an app leads. URIs are kept as they are written: authorities compare them

@@ -279,7 +279,10 @@ pub(super) fn blank(spec: &Spec) -> Record {
 
 /// Nobody has consented yet.
 pub(super) fn not_given(spec: &Spec) -> Refusal {
-    Refusal::explained(Failure::ConsentNeeded, consent::not_given(&spec.login))
+    Refusal::explained(
+        Failure::ConsentNeeded,
+        consent::not_given(&spec.login, spec.app.consent.page.as_deref()),
+    )
 }
 
 fn unusable(error: &StoreError) -> Unissued {

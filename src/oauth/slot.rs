@@ -263,6 +263,7 @@ pub(super) mod tests {
                 pkce: Pkce::S256,
                 identity_scopes: ["openid", "profile", "offline_access"].map(str::to_owned).to_vec(),
                 parameters: Vec::new(),
+                page: None,
             },
             resource: None,
             credential_expires: None,

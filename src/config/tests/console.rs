@@ -20,6 +20,18 @@ fn a_console_is_there_where_it_is_written() {
 }
 
 #[test]
+fn people_are_sent_to_the_console_where_its_address_is_known() {
+    let page = |lines: &str| loaded(&console(lines), MAPPINGS).config.apps.remove(0).consent.page;
+    assert_eq!(page("bind = \"127.0.0.1:8025\"").unwrap(), "http://localhost:8025");
+    let public = "bind = \"127.0.0.1:0\"\npublic_url = \"https://mail.example.com\"";
+    assert_eq!(page(public).unwrap(), "https://mail.example.com");
+    let elsewhere = "bind = \"192.0.2.7:8025\"\npassword = { env = \"LONG_KEY\" }";
+    for unknown in ["bind = \"127.0.0.1:0\"", elsewhere] {
+        assert_eq!(page(unknown), None, "{unknown}");
+    }
+}
+
+#[test]
 fn a_console_is_checked_by_every_key() {
     for (lines, expected) in [
         ("", "footbridge.toml:12:1: [console] has no bind"),
