@@ -10,7 +10,6 @@ use std::{
     process::{Child, ChildStdin, Command, Stdio},
     sync::{Arc, Condvar, Mutex},
     thread,
-    time::Instant,
 };
 
 use serde_json::Value;
@@ -272,14 +271,17 @@ impl Stream {
     /// for long.
     fn wait<T>(&self, find: impl Fn(&str, bool) -> Option<T>) -> Option<T> {
         let (state, changed) = &*self.0;
-        let until = Instant::now() + PATIENCE;
         let mut state = state.lock().unwrap();
         loop {
             if let Some(found) = find(&state.0, state.1) {
                 return Some(found);
             }
-            let left = until.checked_duration_since(Instant::now())?;
-            state = changed.wait_timeout(state, left).unwrap().0;
+            // As long as something comes there is hope; a silent program is given up.
+            let (next, silence) = changed.wait_timeout(state, PATIENCE).unwrap();
+            if silence.timed_out() {
+                return None;
+            }
+            state = next;
         }
     }
 }
