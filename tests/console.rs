@@ -389,6 +389,25 @@ async fn a_browser_elsewhere_is_told_where_it_would_come_back_to_and_goes_nowher
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_of_its_own_is_closed_after_the_consent_though_nobody_looks_at_the_page() {
+    let reserved = Reserved::new();
+    let own = format!("http://localhost:{}/", reserved.port());
+    let world = redirecting(Some(&own), Some(&own), "");
+    let visitor = Visitor::signed_in(&world).await;
+    let page = visitor.authorize(ANN, "browser").await;
+    let url = between(&page.body, "content=\"0;url=", "\"").replace("&#38;", "&");
+    let landed = world.browser().open(&url).await;
+    says(&landed, 200, &["Authorized", ANN]);
+    assert!(landed.url.as_str().starts_with(&own), "{}", landed.url);
+    let address = format!("127.0.0.1:{}", reserved.port());
+    let closed = |line: &serde_json::Value| {
+        line["message"] == "waiting for browsers no more" && line["listener.addr"] == address.as_str()
+    };
+    world.bridge.wait_for_log("the address closed", closed);
+    assert!(tokio::net::TcpStream::connect(&address).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_consented_to_is_explained() {
     let world = World::with(|config, _, _| config.console("127.0.0.1:0"));
     let visitor = Visitor::signed_in(&world).await;

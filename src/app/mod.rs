@@ -192,7 +192,7 @@ async fn show(console: Option<TcpListener>, bridge: &Arc<Bridge>, stop: Cancella
     if let Ok(addr) = listener.local_addr() {
         info!(listener.addr = %addr, "console");
     }
-    let router = console::router(Arc::clone(&bridge.tokens), gate, Arc::clone(bridge));
+    let router = console::router(Arc::clone(&bridge.tokens), gate, Arc::new(web::Shown(Arc::clone(bridge))));
     console::serve(listener, router, stop).await;
 }
 

@@ -1,12 +1,13 @@
 //! What the console is given: its password, and a house to show.
 
-use std::{io, path::Path, sync::Arc};
-
 #[cfg(unix)]
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::{
     fs::{self, OpenOptions},
-    io::Write as _,
+    io::{self, Write as _},
+    path::Path,
+    sync::Arc,
+    time::Duration,
 };
 
 use time::OffsetDateTime;
@@ -79,26 +80,47 @@ fn make(path: &Path) -> io::Result<()> {
     fs::rename(&making, path)
 }
 
-impl Desk for Bridge {
+/// How long one look at a consent lasts that nobody asks for.
+const LOOK: Duration = Duration::from_mins(1);
+
+/// The house that the console shows.
+#[derive(Debug)]
+pub(super) struct Shown(pub(super) Arc<Bridge>);
+
+impl Shown {
+    /// Sees a consent to its end, so that the address is closed to which the browser came back: a page
+    /// may never be looked at again.
+    fn see_to_its_end(&self, id: String) {
+        let bridge = Arc::clone(&self.0);
+        self.0.accepting.spawn(async move {
+            let ended =
+                async { while let Ok(Progress::Pending) = bridge.consenter.progress(&id, LOOK).await {} };
+            bridge.stop.gently.run_until_cancelled(ended).await;
+        });
+    }
+}
+
+impl Desk for Shown {
     fn is_ready(&self) -> bool {
-        Self::is_ready(self)
+        self.0.is_ready()
     }
 
     fn overview(&self) -> Overview {
-        let now = self.clock.now();
-        let ends = self.tokens.credential_ends();
+        let (bridge, now) = (&self.0, self.0.clock.now());
+        let ends = bridge.tokens.credential_ends();
         let warnings = ends.into_iter().filter_map(|(app, ends)| credential_warning(&app, ends, now));
-        let rows = self.account_rows();
+        let rows = bridge.account_rows();
         Overview {
-            accounts: rows.into_iter().map(|row| in_words(row, &self.clock)).collect(),
+            accounts: rows.into_iter().map(|row| in_words(row, &bridge.clock)).collect(),
             warnings: warnings.collect(),
         }
     }
 
     async fn begin(&self, login: &str, device: bool) -> Result<Begun, Explanation> {
-        let accounts = Arc::clone(&self.house().accounts);
+        let accounts = Arc::clone(&self.0.house().accounts);
         let wanted = Authorize { login: login.to_owned(), device };
-        let begun = self.consenter.begin(&accounts, &wanted).await?;
+        let begun = self.0.consenter.begin(&accounts, &wanted).await?;
+        self.see_to_its_end(begun.id.clone());
         let way = match begun.way {
             Way::Browser { url, redirect_uri } => console::Way::Browser { url, redirect_uri },
             Way::Device { user_code, verification_uri, complete_uri } => {
@@ -109,7 +131,7 @@ impl Desk for Bridge {
     }
 
     async fn ended(&self, id: &str) -> Result<Option<Ended>, Explanation> {
-        Ok(match self.consenter.progress(id, std::time::Duration::ZERO).await? {
+        Ok(match self.0.consenter.progress(id, Duration::ZERO).await? {
             Progress::Pending => None,
             Progress::Done { signed_in, .. } => Some(Ended::Done { signed_in }),
             Progress::Failed { cause, cure } => Some(Ended::Failed(Explanation { cause, cure })),

@@ -113,11 +113,15 @@ impl Redirects {
         let close = CancellationToken::new();
         let mut port = 0;
         for listener in listeners {
-            if let Ok(addr) = listener.local_addr() {
-                port = addr.port();
-                info!(listener.addr = %addr, "waiting for browsers");
-            }
-            self.tasks.spawn(serve(listener, landing(Arc::clone(&self.tokens)), close.clone()));
+            let addr =
+                listener.local_addr().map_err(|error| OpenError { addr: format!("{listen:?}"), error })?;
+            port = addr.port();
+            info!(listener.addr = %addr, "waiting for browsers");
+            let serving = serve(listener, landing(Arc::clone(&self.tokens)), close.clone());
+            self.tasks.spawn(async move {
+                serving.await;
+                info!(listener.addr = %addr, "waiting for browsers no more");
+            });
         }
         let open = Arc::new(Open { port, _close: close.drop_guard() });
         all.insert(listen.to_vec(), Arc::downgrade(&open));

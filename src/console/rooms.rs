@@ -6,7 +6,7 @@ use axum::{
     Router,
     body::Bytes,
     extract::{DefaultBodyLimit, Path, State},
-    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -55,9 +55,11 @@ async fn overview<D: Desk>(State(rooms): State<Rooms<D>>, headers: HeaderMap) ->
 }
 
 /// The form, or with a one-time link what is behind it.
-async fn entrance<D: Desk>(State(rooms): State<Rooms<D>>, uri: Uri) -> Response {
+async fn entrance<D: Desk>(State(rooms): State<Rooms<D>>, method: Method, uri: Uri) -> Response {
     let query = Form::parse(uri.query().unwrap_or_default().as_bytes());
-    let Some(token) = query.value("link") else { return page::log_in(false, rooms.gate.rests()) };
+    // A look at the headers alone must not use a link up.
+    let token = query.value("link").filter(|_| method == Method::GET);
+    let Some(token) = token else { return page::log_in(false, rooms.gate.rests()) };
     let Some(cookie) = rooms.gate.redeem(token) else {
         let why = Explanation::new(
             "This link has been used, or is older than five minutes.",
@@ -73,6 +75,10 @@ async fn entrance<D: Desk>(State(rooms): State<Rooms<D>>, uri: Uri) -> Response 
 }
 
 async fn log_in<D: Desk>(State(rooms): State<Rooms<D>>, body: Bytes) -> Response {
+    // Whoever goes on trying fills no log.
+    if let Some(left) = rooms.gate.rests() {
+        return page::log_in(true, Some(left));
+    }
     let form = Form::parse(&body);
     match rooms.gate.judge(&Secret::new(form.value("password").unwrap_or_default())) {
         Judged::Right(cookie) => {
