@@ -80,25 +80,9 @@ fn make(path: &Path) -> io::Result<()> {
     fs::rename(&making, path)
 }
 
-/// How long one look at a consent lasts that nobody asks for.
-const LOOK: Duration = Duration::from_mins(1);
-
 /// The house that the console shows.
 #[derive(Debug)]
 pub(super) struct Shown(pub(super) Arc<Bridge>);
-
-impl Shown {
-    /// Sees a consent to its end, so that the address is closed to which the browser came back: a page
-    /// may never be looked at again.
-    fn see_to_its_end(&self, id: String) {
-        let bridge = Arc::clone(&self.0);
-        self.0.accepting.spawn(async move {
-            let ended =
-                async { while let Ok(Progress::Pending) = bridge.consenter.progress(&id, LOOK).await {} };
-            bridge.stop.gently.run_until_cancelled(ended).await;
-        });
-    }
-}
 
 impl Desk for Shown {
     fn is_ready(&self) -> bool {
@@ -120,7 +104,6 @@ impl Desk for Shown {
         let accounts = Arc::clone(&self.0.house().accounts);
         let wanted = Authorize { login: login.to_owned(), device };
         let begun = self.0.consenter.begin(&accounts, &wanted).await?;
-        self.see_to_its_end(begun.id.clone());
         let way = match begun.way {
             Way::Browser { url, redirect_uri } => console::Way::Browser { url, redirect_uri },
             Way::Device { user_code, verification_uri, complete_uri } => {
