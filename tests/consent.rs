@@ -9,7 +9,7 @@ use std::{io::Write as _, path::Path, time::Duration};
 use footbridge::store::{Record, Store};
 use futures::future::join_all;
 use harness::{
-    authority::{Authority, Registration, Rotation},
+    authority::{Answer, Authority, Registration, Rotation},
     bridge::Bridge,
     browser::{Browser, Page},
     cli::{Cli, Running},
@@ -387,4 +387,83 @@ async fn a_protocol_that_is_listened_for_later_ends_nothing_and_is_named() {
     assert!(refreshed.contains("IMAP.AccessAsUser.All") && !refreshed.contains("SMTP.Send"), "{refreshed}");
     let reply = login(&world.bridge, ANN).await;
     assert!(reply.starts_with("in OK "), "{reply}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_that_connects_and_asks_nothing_holds_nobody_up() {
+    let World { certs, authority: _authority, exchange: _exchange, folder, bridge } =
+        world(|app| app, |keys| keys);
+    assert!(bridge.terminate().0.success());
+    let (running, url) = begin(folder.path(), ANN);
+    let browser = Browser::new(&certs);
+    let back = browser.leaves_for(&url).await;
+    let _idle = tokio::net::TcpStream::connect(("127.0.0.1", back.port().unwrap())).await.unwrap();
+    let landing = browser.get(back.as_str());
+    let ended = tokio::task::spawn_blocking(move || running.wait());
+    says(&landing.await, 200, &["Authorized"]);
+    // A connection without a request would be given up after ten seconds.
+    let ended = tokio::time::timeout(Duration::from_secs(8), ended).await.expect("it ends").unwrap();
+    let _ = ended.expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_right_state_that_says_neither_yes_nor_no_ends_nothing() {
+    let world = world(|app| app, |keys| keys);
+    let (running, url) = begin(world.folder.path(), ANN);
+    let browser = world.browser();
+    let back = browser.leaves_for(&url).await;
+    let state = back.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+    let bare = format!("{}/?state={state}", back.origin().ascii_serialization());
+    for more in ["", "&code=", &format!("&code={}", "x".repeat(20_000))] {
+        says(&browser.get(&format!("{bare}{more}")).await, 400, &["Nothing has changed"]);
+    }
+    says(&browser.get(back.as_str()).await, 200, &["Authorized"]);
+    let _ = running.wait().expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_interrupts_is_told_what_becomes_of_the_sign_in() {
+    let world = world(|app| app, |keys| keys);
+    let (running, _) = begin(world.folder.path(), ANN);
+    running.signal("INT");
+    let ended = running.wait().expect(1);
+    assert!(ended.stderr.contains("the running bridge waits 15 minutes more"), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn apps_share_the_address_that_both_need() {
+    let reserved = Reserved::new();
+    let uri = format!("http://localhost:{}/", reserved.port());
+    let world =
+        World::built(|_, authority: &Authority, exchange: &Exchange| {
+            authority.register_app(Registration::public(PUBLIC).redirect(&uri));
+            let keys = || Keys::of(PUBLIC).redirect_uri(&uri);
+            let listen = format!("127.0.0.1:{}", reserved.port());
+            let mut config = Config::empty()
+                .delegated_app("both", authority, exchange, keys())
+                .delegated_app("one", authority, exchange, keys().redirect_listen(&listen));
+            for (app, person) in [("both", ANN), ("one", BOB)] {
+                exchange.mailboxes().create(person);
+                config = config.account_with(app, person, Some(PASSWORD), "authorization_code", "");
+            }
+            config
+        });
+    let begun = [ANN, BOB].map(|person| begin(world.folder.path(), person));
+    for (running, url) in begun {
+        says(&world.browser().open(&url).await, 200, &["Authorized"]);
+        let _ = running.wait().expect(0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_authority_writes_nothing_to_the_terminal_but_text() {
+    let world = world(|app| app, |keys| keys);
+    let hostile = serde_json::json!({
+        "device_code": "d", "user_code": "\u{1b}[2J\u{7}ABC", "expires_in": 900, "interval": 5,
+        "verification_uri": "https://localhost/device",
+    });
+    world.authority.next_device_code(Answer::Body(200, hostile.to_string()));
+    let running = Cli::spawn(world.folder.path(), ["authorize", ANN, "--device"]);
+    running.wait_for_stdout(|line| line.contains("ABC"));
+    assert!(!running.stdout().contains(['\u{1b}', '\u{7}']), "{:?}", running.stdout());
 }

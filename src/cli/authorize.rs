@@ -39,12 +39,7 @@ pub(super) fn run(path: &Path, wanted: &Authorize, no_browser: bool) -> ExitCode
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start the runtime: {error}")),
     };
-    let done = runtime.block_on(async {
-        tokio::select! {
-            done = authorized(path, wanted, no_browser) => done,
-            _ = tokio::signal::ctrl_c() => Err("interrupted: nothing was stored".to_owned()),
-        }
-    });
+    let done = runtime.block_on(authorized(path, wanted, no_browser));
     // A thread may still wait for a line of standard input.
     runtime.shutdown_background();
     match done {
@@ -104,6 +99,17 @@ impl Through<'_> {
         }
     }
 
+    /// What becomes of a consent that this command waits for no more.
+    fn interrupted(&self, begun: &Begun) -> String {
+        match self {
+            Self::Bridge(_) => {
+                let minutes = minutes_until(begun.expires_at);
+                format!("interrupted: the running bridge waits {minutes} minutes more for the sign-in")
+            }
+            Self::Alone(_) => "interrupted: nobody waits for the sign-in any more".to_owned(),
+        }
+    }
+
     async fn pasted(&self, pasted: &Pasted) -> Result<(), String> {
         match self {
             Self::Bridge(beside) => {
@@ -127,6 +133,7 @@ async fn finished(begun: &Begun, through: &Through<'_>) -> Result<String, String
             }
         };
         tokio::select! {
+            _ = tokio::signal::ctrl_c() => return Err(through.interrupted(begun)),
             progress = through.progress(&begun.id) => match progress? {
                 Progress::Pending => {}
                 Progress::Done { signed_in, expires_at } => return Ok(done(begun, signed_in, expires_at)),
@@ -154,8 +161,7 @@ fn done(begun: &Begun, signed_in: Option<String>, expires_at: OffsetDateTime) ->
 
 /// Says what the person has to do, on standard output: the address or the code may be wanted there.
 fn tell(begun: &Begun, no_browser: bool) {
-    let until = begun.expires_at - OffsetDateTime::from(System.now());
-    let minutes = (until.whole_seconds() + 59) / 60;
+    let minutes = minutes_until(begun.expires_at);
     let whom = begun.sign_in.join(" or ");
     match &begun.way {
         Way::Browser { url, redirect_uri } => {
@@ -179,6 +185,11 @@ fn tell(begun: &Begun, no_browser: bool) {
             }
         }
     }
+}
+
+fn minutes_until(at: OffsetDateTime) -> i64 {
+    let until = at - OffsetDateTime::from(System.now());
+    (until.whole_seconds() + 59) / 60
 }
 
 /// Whether somebody sits before this machine.

@@ -14,7 +14,7 @@ use tokio_util::{
 };
 use tracing::info;
 
-use super::{landing, serve};
+use super::{landing, server::serve_while_open};
 use crate::oauth::{Redirect, Tokens};
 
 /// How often another free port is tried, where IPv4 and IPv6 do not have the same one free.
@@ -25,7 +25,7 @@ const TRIES: usize = 5;
 pub struct Redirects {
     tokens: Arc<Tokens>,
     tasks: TaskTracker,
-    open: Mutex<HashMap<Vec<SocketAddr>, Weak<Open>>>,
+    open: Mutex<HashMap<Vec<SocketAddr>, Opened>>,
     console: Console,
 }
 
@@ -45,12 +45,20 @@ struct Open {
     _close: DropGuard,
 }
 
+/// What is known of an address that was opened.
+#[derive(Debug)]
+struct Opened {
+    open: Weak<Open>,
+    /// Cancelled when nothing listens there any more.
+    closed: CancellationToken,
+}
+
 /// Where a browser may come back to, until this is dropped.
 #[derive(Debug)]
 pub struct Place {
     /// The redirect URI, as it is sent to the authority.
     pub uri: String,
-    _open: Option<Arc<Open>>,
+    _open: Vec<Arc<Open>>,
 }
 
 /// Why an address cannot be listened on.
@@ -86,45 +94,72 @@ impl Redirects {
     /// [`OpenError`] names the address.
     pub async fn open(&self, redirect: &Redirect) -> Result<Place, OpenError> {
         let place = |uri: &str, open| Place { uri: uri.to_owned(), _open: open };
+        let port = |open: &[Arc<Open>]| open.first().map_or(0, |open| open.port);
         match (redirect, &self.console) {
-            (Redirect::Console(uri), Console::Served(port)) => Ok(place(&with_port(uri, *port), None)),
+            (Redirect::Console(uri), Console::Served(port)) => Ok(place(&with_port(uri, *port), Vec::new())),
             (Redirect::Console(uri), Console::Closed(bind)) => {
                 let bind = bind.as_deref().unwrap_or("127.0.0.1:0");
                 let listen =
                     resolved(bind).await.map_err(|error| OpenError { addr: bind.to_owned(), error })?;
                 let open = self.shared(&listen).await?;
-                Ok(place(&with_port(uri, open.port), Some(open)))
+                Ok(place(&with_port(uri, port(&open)), open))
             }
-            (Redirect::Own { uri, listen }, _) => Ok(place(uri, Some(self.shared(listen).await?))),
+            (Redirect::Own { uri, listen }, _) => Ok(place(uri, self.shared(listen).await?)),
             (Redirect::AnyPort, _) => {
                 let open = self.shared(&both(0)).await?;
-                Ok(place(&format!("http://localhost:{}", open.port), Some(open)))
+                Ok(place(&format!("http://localhost:{}", port(&open)), open))
             }
         }
     }
 
-    async fn shared(&self, listen: &[SocketAddr]) -> Result<Arc<Open>, OpenError> {
-        let mut all = self.open.lock().await;
-        all.retain(|_, open| open.strong_count() > 0);
-        if let Some(open) = all.get(listen).and_then(Weak::upgrade) {
-            return Ok(open);
+    /// Each address by itself, as others may need one of them only; but those together that are to get
+    /// the same free port.
+    async fn shared(&self, listen: &[SocketAddr]) -> Result<Vec<Arc<Open>>, OpenError> {
+        if listen.iter().any(|addr| addr.port() == 0) {
+            return Ok(vec![self.unit(listen).await?]);
         }
+        let (mut open, mut missing) = (Vec::new(), None);
+        for addr in listen {
+            match self.unit(&[*addr]).await {
+                Ok(opened) => open.push(opened),
+                // A machine without IPv6.
+                Err(error) if is_absent(&error.error) => missing = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        missing.filter(|_| open.is_empty()).map_or(Ok(open), Err)
+    }
+
+    async fn unit(&self, listen: &[SocketAddr]) -> Result<Arc<Open>, OpenError> {
+        let mut all = self.open.lock().await;
+        if let Some(opened) = all.get(listen) {
+            if let Some(open) = opened.open.upgrade() {
+                return Ok(open);
+            }
+            // Whoever was there last is leaving.
+            opened.closed.cancelled().await;
+        }
+        all.retain(|_, opened| opened.open.strong_count() > 0);
         let listeners = bind(listen).await?;
-        let close = CancellationToken::new();
+        let (close, closed) = (CancellationToken::new(), CancellationToken::new());
+        let closing = Arc::new(closed.clone().drop_guard());
         let mut port = 0;
         for listener in listeners {
             let addr =
                 listener.local_addr().map_err(|error| OpenError { addr: format!("{listen:?}"), error })?;
             port = addr.port();
             info!(listener.addr = %addr, "waiting for browsers");
-            let serving = serve(listener, landing(Arc::clone(&self.tokens)), close.clone());
+            let (router, close, closing) =
+                (landing(Arc::clone(&self.tokens)), close.clone(), Arc::clone(&closing));
             self.tasks.spawn(async move {
-                serving.await;
+                let left = serve_while_open(listener, router, close).await;
+                drop(closing);
                 info!(listener.addr = %addr, "waiting for browsers no more");
+                left.wait().await;
             });
         }
         let open = Arc::new(Open { port, _close: close.drop_guard() });
-        all.insert(listen.to_vec(), Arc::downgrade(&open));
+        all.insert(listen.to_vec(), Opened { open: Arc::downgrade(&open), closed });
         Ok(open)
     }
 

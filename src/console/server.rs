@@ -1,9 +1,19 @@
 //! A small HTTP server: one request for each connection, and bounds on everything.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::Router;
-use hyper::server::conn::http1;
+use hyper::{
+    server::conn::http1,
+    service::{Service as _, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -33,16 +43,26 @@ const REST: Duration = Duration::from_millis(200);
 
 /// Serves `router` by `listener` until `stop`, and what has begun by then to its end.
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    serve_while_open(listener, router, stop).await.wait().await;
+}
+
+/// Serves `router` by `listener` until `stop`. Nothing listens any more when this returns; what has begun
+/// by then is in the tracker.
+pub(super) async fn serve_while_open(
+    listener: TcpListener,
+    router: Router,
+    stop: CancellationToken,
+) -> TaskTracker {
     let (permits, connections) = (Arc::new(Semaphore::new(CONNECTIONS)), TaskTracker::new());
     let accepting = async {
         loop {
             let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    let router = router.clone();
+                    let (router, stop) = (router.clone(), stop.clone());
                     connections.spawn(async move {
                         let _permit = permit;
-                        answer(stream, router).await;
+                        answer(stream, router, stop).await;
                     });
                 }
                 Err(error) => rest(&error).await,
@@ -52,20 +72,35 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
     let _ = stop.run_until_cancelled(accepting).await;
     drop(listener);
     connections.close();
-    connections.wait().await;
+    connections
 }
 
-async fn answer(stream: TcpStream, router: Router) {
+/// Answers one request. Who has asked for nothing by the time of `stop` is not waited for: browsers
+/// connect ahead of time.
+async fn answer(stream: TcpStream, router: Router, stop: CancellationToken) {
+    let asked = AtomicBool::new(false);
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(|request| {
+        asked.store(true, Ordering::Relaxed);
+        router.call(request)
+    });
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS)
         .max_buf_size(LONGEST_HEAD)
         .keep_alive(false);
-    let serving = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    // Whoever hangs up, or speaks another protocol, has its reasons.
-    if let Ok(Err(error)) = timeout(CONNECTION, serving).await {
-        debug!(%error, "web connection ended");
+    let idle = async {
+        stop.cancelled().await;
+        if asked.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    };
+    let serving = timeout(CONNECTION, builder.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        // Whoever hangs up, or speaks another protocol, has its reasons.
+        ended = serving => if let Ok(Err(error)) = ended { debug!(%error, "web connection ended") },
+        () = idle => {}
     }
 }
 

@@ -32,7 +32,7 @@ use crate::{
     account::Account,
     clock::SharedClock,
     explain::consent as words,
-    failure::{Explanation, Refusal},
+    failure::{Explanation, Refusal, printable},
     policy::timing,
     secret::Secret,
     store::{Record, Store},
@@ -188,7 +188,9 @@ impl Tokens {
             let found = query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
             found.filter(|value| value.len() <= LONGEST_PARAMETER)
         };
-        let state = value("state").map(Secret::new);
+        // What says neither yes nor no ends nothing.
+        let says = value("code").is_some_and(|code| !code.is_empty()) || value("error").is_some();
+        let state = value("state").filter(|_| says).map(Secret::new);
         let Some(pending) = state.and_then(|state| self.consents.take(&state, self.clock.now())) else {
             return Landing::Stranger;
         };
@@ -237,9 +239,10 @@ impl Tokens {
         let expires_at = self.clock.now() + granted.expires_in().min(timing::CONSENT);
         let (sender, outcome) = watch::channel(None);
         let begun = DeviceConsenting {
-            user_code: granted.user_code().secret().clone(),
-            verification_uri: granted.verification_uri().to_string(),
-            complete_uri: granted.verification_uri_complete().map(|uri| uri.secret().clone()),
+            // A terminal obeys what a stranger writes to it.
+            user_code: printable(granted.user_code().secret()),
+            verification_uri: printable(&granted.verification_uri().to_string()),
+            complete_uri: granted.verification_uri_complete().map(|uri| printable(uri.secret())),
             expires_at,
             outcome,
         };
