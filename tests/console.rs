@@ -439,3 +439,23 @@ async fn a_login_that_failed_is_explained_and_nothing_secret_is_shown() {
     }
     assert!(!page.body.contains("eyJ"), "a token is a JWT");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_a_secret_is_measured_for_this_machine_and_elsewhere_for_who_has_signed_in() {
+    let ends = |keys: Keys| keys.secret("s").line("secret_expires = 2099-04-05");
+    for (public, status) in [("", 200), ("public_url = \"https://mail.example.com\"", 401)] {
+        let world = World::built(|_, authority: &Authority, exchange: &Exchange| {
+            authority.register_app(Registration::confidential(PUBLIC).secret("s"));
+            exchange.mailboxes().create(ANN);
+            let config = Config::empty().delegated_app("people", authority, exchange, ends(Keys::of(PUBLIC)));
+            config
+                .account_with("people", ANN, Some(PASSWORD), "client_credentials", "")
+                .console_with("127.0.0.1:0", public)
+        });
+        let visitor = Visitor::of(&world);
+        let page = visitor.browser.get(&format!("{}/metrics", visitor.home)).await;
+        assert_eq!(page.status, status, "{}", page.body);
+        let line = "footbridge_credential_expires_timestamp_seconds{app=\"people\"} 4079";
+        assert_eq!(page.body.contains(line), status == 200, "{}", page.body);
+    }
+}

@@ -7,7 +7,7 @@ use std::{
     io::{self, Write as _},
     path::Path,
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use time::OffsetDateTime;
@@ -27,6 +27,7 @@ use crate::{
     config,
     console::{self, Begun, Desk, Ended, Failed, Gate, Hosts, Overview, Row, Ways},
     failure::Explanation,
+    ids::AppName,
     oauth::Standing,
     secret::{Secret, Source, generated},
 };
@@ -98,6 +99,10 @@ impl Desk for Shown {
             accounts: rows.into_iter().map(|row| in_words(row, &bridge.clock)).collect(),
             warnings: warnings.collect(),
         }
+    }
+
+    fn credential_ends(&self) -> Vec<(AppName, SystemTime)> {
+        self.0.tokens.credential_ends()
     }
 
     async fn begin(&self, login: &str, device: bool) -> Result<Begun, Explanation> {

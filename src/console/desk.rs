@@ -1,6 +1,8 @@
 //! What the console shows and has done for it.
 
-use crate::failure::Explanation;
+use std::time::SystemTime;
+
+use crate::{failure::Explanation, ids::AppName};
 
 /// The house behind the console.
 pub trait Desk: Send + Sync + 'static {
@@ -9,6 +11,9 @@ pub trait Desk: Send + Sync + 'static {
 
     /// How things are.
     fn overview(&self) -> Overview;
+
+    /// When the secret or certificate of each app ends, as far as that is known.
+    fn credential_ends(&self) -> Vec<(AppName, SystemTime)>;
 
     /// Begins the consent for an account, by device code or in the browser.
     ///

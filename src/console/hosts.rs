@@ -43,6 +43,11 @@ impl Hosts {
         &self.address
     }
 
+    /// Whether nobody reaches it but from this machine.
+    pub(super) fn is_local(&self) -> bool {
+        self.known.iter().all(leads_home)
+    }
+
     /// Whether people reach it by TLS, which somebody else ends.
     pub(super) fn is_encrypted(&self) -> bool {
         self.public.as_ref().is_some_and(|public| public.scheme() == "https")

@@ -9,6 +9,7 @@
 mod desk;
 mod gate;
 mod hosts;
+mod metrics;
 mod page;
 mod redirects;
 mod rooms;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::{Request, State},
-    http::{Method, StatusCode},
+    http::{HeaderMap, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::get,
@@ -44,11 +45,23 @@ pub fn landing(tokens: Arc<Tokens>) -> Router {
     Router::new().fallback(land).with_state(tokens)
 }
 
-/// The console: `/healthz` says that the process lives, `/readyz` whether it lets clients in, the other
+/// The console: `/healthz` says that the process lives, `/readyz` whether it lets clients in, `/metrics`
+/// what a monitoring system wants to know, the other
 /// pages are for people with a session, and everything else is where browsers land.
 pub fn router<D: Desk>(tokens: Arc<Tokens>, gate: Arc<Gate>, desk: Arc<D>) -> Router {
     let door = Arc::new(Door { tokens: Arc::clone(&tokens), gate: Arc::clone(&gate) });
-    let rooms = Rooms { desk: Arc::clone(&desk), gate };
+    let rooms = Rooms { desk: Arc::clone(&desk), gate: Arc::clone(&gate) };
+    let told = Arc::clone(&desk);
+    let measures = move |headers: HeaderMap| {
+        // On loopback anybody may know; elsewhere who has a session.
+        let answer = if gate.hosts.is_local() || gate.visitor(&headers).is_some() {
+            let kind = [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
+            (StatusCode::OK, kind, metrics::text(&told.credential_ends())).into_response()
+        } else {
+            (StatusCode::UNAUTHORIZED, "Sign in to the console first.\n").into_response()
+        };
+        async move { answer }
+    };
     let ready = move || {
         let answer = if desk.is_ready() {
             (StatusCode::OK, "ready\n")
@@ -62,6 +75,7 @@ pub fn router<D: Desk>(tokens: Arc<Tokens>, gate: Arc<Gate>, desk: Arc<D>) -> Ro
         .layer(middleware::from_fn_with_state(door, let_in))
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
+        .route("/metrics", get(measures))
 }
 
 /// What is asked before a page is opened.
