@@ -51,9 +51,11 @@ dialogues! {
         consent_needed
         half_close_is_passed_on
         http_request
+        implicit_tls
         line_too_long
         literal_too_long
         literal_without_waiting
+        login_before_starttls
         login_in_another_case
         login_in_pieces
         login_with_atom_and_literal
@@ -75,6 +77,10 @@ dialogues! {
         refused_token_is_renewed
         refused_token_with_challenge
         second_login_uses_the_same_token
+        starttls_injection
+        starttls_not_taken_up
+        starttls_then_login
+        starttls_twice
         stranger_learns_nothing
         throttled
         tls_hello
@@ -122,7 +128,9 @@ dialogues! {
         ehlo_promises
         half_close_is_passed_on
         http_request
+        implicit_tls
         line_too_long
+        login_before_starttls
         login_in_pieces
         long_token
         message_by_bdat
@@ -134,6 +142,9 @@ dialogues! {
         refused_token_is_renewed
         refused_token_with_challenge
         second_login_uses_the_same_token
+        starttls_injection
+        starttls_then_login
+        starttls_twice
         stranger_learns_nothing
         tenant_forbids_smtp
         throttled

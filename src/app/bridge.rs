@@ -12,7 +12,12 @@ use std::{
 use tokio::{net::TcpStream, sync::watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Stop, authorize::Consenter, doors::Doors};
+use super::{
+    Stop,
+    authorize::Consenter,
+    certificates::Certificates,
+    doors::{Doors, Terms},
+};
 use crate::{
     account::{Accounts, Verifier},
     clock::SharedClock,
@@ -36,6 +41,8 @@ pub(super) struct Bridge {
     pub(super) clock: SharedClock,
     /// Every token slot.
     pub(super) tokens: Arc<Tokens>,
+    /// What listeners show.
+    pub(super) certificates: Arc<Certificates>,
     /// Begins consents.
     pub(super) consenter: Consenter,
     /// Who may use the console, where there is one.
@@ -91,6 +98,7 @@ impl Bridge {
         path: PathBuf,
         config: Config,
         (tokens, consenter, gate): (Arc<Tokens>, Consenter, Option<Arc<Gate>>),
+        certificates: Arc<Certificates>,
         clock: SharedClock,
         stop: Stop,
     ) -> Result<Self, ConfigureError> {
@@ -120,6 +128,7 @@ impl Bridge {
             stop,
             clock,
             tokens,
+            certificates,
             consenter,
             gate,
             accepting: TaskTracker::new(),
@@ -146,15 +155,15 @@ impl Bridge {
         !self.stop.gently.is_cancelled()
     }
 
-    /// Serves one client.
-    pub(super) async fn attend(self: Arc<Self>, kind: ProtocolKind, stream: TcpStream, peer: SocketAddr) {
+    /// Serves one client, who came in on these terms.
+    pub(super) async fn attend(self: Arc<Self>, terms: Terms, stream: TcpStream, peer: SocketAddr) {
         let id = SessionId(self.count.fetch_add(1, Ordering::Relaxed));
         let house = self.house();
         // A session outlives the bridge's doors, and needs nothing of it but its house.
         drop(self);
-        match kind {
-            ProtocolKind::Imap => session::attend::<Imap>(stream, peer, id, house).await,
-            ProtocolKind::Smtp => session::attend::<Smtp>(stream, peer, id, house).await,
+        match terms.wanted.protocol {
+            ProtocolKind::Imap => session::attend::<Imap>(stream, peer, id, terms.entrance, house).await,
+            ProtocolKind::Smtp => session::attend::<Smtp>(stream, peer, id, terms.entrance, house).await,
         }
     }
 
@@ -162,6 +171,12 @@ impl Bridge {
     pub(super) fn keep_tokens(&self) {
         let (tokens, stop) = (Arc::clone(&self.tokens), self.stop.gently.clone());
         self.accepting.spawn(async move { tokens.keep(stop).await });
+    }
+
+    /// Looks after what listeners show, until the bridge stops.
+    pub(super) fn keep_certificates(&self) {
+        let (certificates, stop) = (Arc::clone(&self.certificates), self.stop.gently.clone());
+        self.accepting.spawn(certificates.keep(stop));
     }
 }
 

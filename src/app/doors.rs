@@ -8,21 +8,37 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::{BuildError, bridge::Bridge};
-use crate::{config, net::listener::Listener};
+use super::{BuildError, bridge::Bridge, certificates::Certificates};
+use crate::{config, net::listener::Listener, session::Entrance};
 
 /// A listener that is bound and lets nobody in yet.
 #[derive(Debug)]
 pub(super) struct Bound {
-    pub(super) wanted: config::Listener,
+    pub(super) terms: Terms,
     pub(super) listener: Listener,
+}
+
+/// How clients are served who come in by a listener.
+#[derive(Debug, Clone)]
+pub(super) struct Terms {
+    /// What the configuration says.
+    pub(super) wanted: config::Listener,
+    /// How the line is encrypted.
+    pub(super) entrance: Entrance,
+}
+
+impl Terms {
+    /// What follows from the configuration, whose certificates have been taken up.
+    pub(super) fn new(wanted: &config::Listener, certificates: &Certificates) -> Result<Self, BuildError> {
+        Ok(Self { wanted: wanted.clone(), entrance: certificates.entrance(wanted)? })
+    }
 }
 
 /// A listener that lets clients in.
 #[derive(Debug)]
 pub(super) struct Door {
-    /// What the configuration says of it. Clients who come in from here on are served by that.
-    terms: Arc<RwLock<config::Listener>>,
+    /// Clients who come in from here on are served on these.
+    terms: Arc<RwLock<Terms>>,
     addr: SocketAddr,
     close: CancellationToken,
 }
@@ -31,10 +47,14 @@ pub(super) struct Door {
 pub(super) type Doors = Vec<Door>;
 
 impl Bound {
-    pub(super) async fn new(wanted: &config::Listener) -> Result<Self, BuildError> {
+    pub(super) async fn new(
+        wanted: &config::Listener,
+        certificates: &Certificates,
+    ) -> Result<Self, BuildError> {
+        let terms = Terms::new(wanted, certificates)?;
         let bind = |error| BuildError::Bind { bind: wanted.bind.clone(), error };
         let listener = Listener::bind(&wanted.bind).await.map_err(bind)?;
-        Ok(Self { wanted: wanted.clone(), listener })
+        Ok(Self { terms, listener })
     }
 }
 
@@ -71,8 +91,8 @@ pub(super) fn moves(open: &[config::Listener], wanted: &[config::Listener]) -> M
 }
 
 impl Door {
-    fn terms(&self) -> config::Listener {
-        self.terms.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn wanted(&self) -> config::Listener {
+        self.terms.read().unwrap_or_else(PoisonError::into_inner).wanted.clone()
     }
 }
 
@@ -80,16 +100,18 @@ impl Bridge {
     /// Lets clients in by these, until the bridge stops or the door is closed.
     pub(super) fn open(self: &Arc<Self>, bound: Vec<Bound>) {
         let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
-        for Bound { wanted, listener } in bound {
-            info!(protocol = wanted.protocol.name(), listener.addr = %listener.addr(), "listening");
-            let (terms, addr) = (Arc::new(RwLock::new(wanted)), listener.addr());
+        for Bound { terms, listener } in bound {
+            let config::Listener { protocol, tls, .. } = &terms.wanted;
+            let tls = tls.as_ref().map_or("none", |tls| tls.start.name());
+            info!(protocol = protocol.name(), listener.addr = %listener.addr(), tls, "listening");
+            let (terms, addr) = (Arc::new(RwLock::new(terms)), listener.addr());
             let close = self.stop.gently.child_token();
             doors.push(Door { terms: Arc::clone(&terms), addr, close: close.clone() });
             let (bridge, sessions) = (Arc::clone(self), self.sessions.clone());
             self.accepting.spawn(async move {
                 let serve = |stream, peer| {
-                    let kind = terms.read().unwrap_or_else(PoisonError::into_inner).protocol;
-                    Arc::clone(&bridge).attend(kind, stream, peer)
+                    let terms = terms.read().unwrap_or_else(PoisonError::into_inner).clone();
+                    Arc::clone(&bridge).attend(terms, stream, peer)
                 };
                 listener.run(close, sessions, serve).await;
             });
@@ -97,8 +119,8 @@ impl Bridge {
     }
 
     /// What the configuration says of each door.
-    pub(super) fn terms(&self) -> Vec<config::Listener> {
-        self.doors.lock().unwrap_or_else(PoisonError::into_inner).iter().map(Door::terms).collect()
+    pub(super) fn wanted(&self) -> Vec<config::Listener> {
+        self.doors.lock().unwrap_or_else(PoisonError::into_inner).iter().map(Door::wanted).collect()
     }
 
     /// Whether a door is open on the port of this address.
@@ -109,14 +131,14 @@ impl Bridge {
     }
 
     /// Closes doors, and has others serve otherwise. Sessions stay as they are.
-    pub(super) fn rearrange(&self, moves: Moves) {
+    pub(super) fn rearrange(&self, changed: Vec<(usize, Terms)>, closed: &[(usize, config::Listener)]) {
         let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
-        for (number, wanted) in moves.changed {
+        for (number, terms) in changed {
             if let Some(door) = doors.get(number) {
-                *door.terms.write().unwrap_or_else(PoisonError::into_inner) = wanted;
+                *door.terms.write().unwrap_or_else(PoisonError::into_inner) = terms;
             }
         }
-        for (number, _) in &moves.closed {
+        for (number, _) in closed {
             if let Some(door) = doors.get(*number) {
                 info!(listener.addr = %door.addr, "listener closed");
                 door.close.cancel();
@@ -132,7 +154,7 @@ mod tests {
     use crate::ids::ProtocolKind::{Imap, Smtp};
 
     fn listener(protocol: crate::ids::ProtocolKind, bind: &str) -> config::Listener {
-        config::Listener { protocol, bind: bind.to_owned() }
+        config::Listener { protocol, bind: bind.to_owned(), tls: None }
     }
 
     #[test]

@@ -8,11 +8,13 @@
 mod accounts;
 mod authorize;
 mod bridge;
+mod certificates;
 mod control;
 mod doors;
 mod expiry;
 mod lock;
 pub mod logging;
+mod private;
 mod reload;
 mod web;
 
@@ -33,6 +35,7 @@ use crate::{
     config::Config,
     console::{self, Console},
     ids::ProtocolKind,
+    net::certificate::PairError,
     oauth::{ConfigureError, Tokens},
     policy::timing,
     secret::{Secret, SourceError},
@@ -40,6 +43,7 @@ use crate::{
 };
 
 use bridge::Bridge;
+use certificates::Certificates;
 use doors::Bound;
 use lock::StateLock;
 
@@ -87,6 +91,17 @@ pub enum BuildError {
         /// What the system said.
         error: io::Error,
     },
+    /// The certificate of a listener cannot be used.
+    #[error("{}\n  cure: {}", .0, .0.cure())]
+    Certificate(PairError),
+    /// No certificate could be made.
+    #[error(
+        "cannot make a certificate for the listeners: {0}\n  cure: name one with certificate and key in [tls]"
+    )]
+    Made(String),
+    /// The bridge is at fault.
+    #[error("internal error")]
+    Internal,
     /// A key of the store cannot be read.
     #[error("cannot read a key of [store]: {0}\n  cure: see to it that it can be read there")]
     StoreKey(#[from] SourceError),
@@ -133,10 +148,12 @@ impl App {
     pub async fn build(path: &Path, config: Config, stop: Stop) -> Result<Self, BuildError> {
         let lock = StateLock::take(&config.state_dir)?;
         let mut bound = Vec::new();
-        for wanted in &config.listeners {
-            bound.push(Bound::new(wanted).await?);
-        }
         let clock: SharedClock = Arc::new(System);
+        let certificates = Arc::new(Certificates::new(&config.state_dir, Arc::clone(&clock)));
+        certificates.take_up(&config.listeners, &config.own_certificate).await?;
+        for wanted in &config.listeners {
+            bound.push(Bound::new(wanted, &certificates).await?);
+        }
         let (console, gate) = match &config.console {
             Some(console) => {
                 let (listener, gate) = web::open(console, &config.state_dir, Arc::clone(&clock)).await?;
@@ -149,14 +166,16 @@ impl App {
         let port = console.as_ref().and_then(|console| console.local_addr().ok()).map(|addr| addr.port());
         let served = port.map_or(Console::Closed(None), Console::Served);
         let consenter = Consenter::new(Arc::clone(&tokens), served, Arc::clone(&clock));
-        let bridge =
-            Arc::new(Bridge::new(path.to_owned(), config, (tokens, consenter, gate), clock, stop).await?);
+        let bridge = Arc::new(
+            Bridge::new(path.to_owned(), config, (tokens, consenter, gate), certificates, clock, stop)
+                .await?,
+        );
         Ok(Self { bridge, bound, control, console, _lock: lock })
     }
 
     /// The addresses that are listened on.
     pub fn addresses(&self) -> impl Iterator<Item = (ProtocolKind, SocketAddr)> + '_ {
-        self.bound.iter().map(|bound| (bound.wanted.protocol, bound.listener.addr()))
+        self.bound.iter().map(|bound| (bound.terms.wanted.protocol, bound.listener.addr()))
     }
 
     /// Serves until it is told to stop, then drains: returns when every session has ended.
@@ -166,6 +185,7 @@ impl App {
         bridge.keep_tokens();
         bridge.obey_reloads();
         bridge.watch_credentials();
+        bridge.keep_certificates();
         let gone = CancellationToken::new();
         let controlled = control::serve(control, Arc::clone(&bridge), gone.clone());
         let shown = show(console, &bridge, gone.clone());

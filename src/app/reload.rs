@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 use super::{
     BuildError, announce,
     bridge::{Bridge, Fixed, protocols},
-    doors::{self, Bound, Moves},
+    doors::{self, Bound, Moves, Terms},
 };
 use crate::{
     account::Accounts,
@@ -149,7 +149,9 @@ impl Bridge {
         if let Some(name) = self.fixed.difference(&Fixed::of(&config)) {
             return Err(NotReloaded::NeedsRestart(name));
         }
-        let moves = doors::moves(&self.terms(), &config.listeners);
+        let moves = doors::moves(&self.wanted(), &config.listeners);
+        self.certificates.take_up(&config.listeners, &config.own_certificate).await?;
+        let terms = self.terms_of(&moves.changed)?;
         let bound = self.bind(&moves.opened).await?;
         let listening = protocols(&config.listeners);
         self.tokens.configure(config.apps, &config.accounts, &listening).await?;
@@ -173,7 +175,7 @@ impl Bridge {
         house.ledger.keep(&accounts);
         self.move_into(house);
         self.roll.send_replace(accounts);
-        self.rearrange(moves);
+        self.rearrange(terms, &moves.closed);
         self.open(bound);
         for warning in &warnings {
             warn!(place = warning.place(), cause = warning.cause(), cure = warning.cure(), "configuration");
@@ -190,10 +192,17 @@ impl Bridge {
         Ok(loaded.hash_plain_passwords_like(&self.house().accounts).await?)
     }
 
+    fn terms_of(&self, moves: &[(usize, config::Listener)]) -> Result<Vec<(usize, Terms)>, BuildError> {
+        let terms = |(number, wanted): &(usize, config::Listener)| {
+            Ok((*number, Terms::new(wanted, &self.certificates)?))
+        };
+        moves.iter().map(terms).collect()
+    }
+
     async fn bind(&self, wanted: &[config::Listener]) -> Result<Vec<Bound>, NotReloaded> {
         let mut bound = Vec::new();
         for wanted in wanted {
-            match Bound::new(wanted).await {
+            match Bound::new(wanted, &self.certificates).await {
                 Ok(listener) => bound.push(listener),
                 Err(BuildError::Bind { bind, error })
                     if error.kind() == std::io::ErrorKind::AddrInUse && self.has_port_of(&bind) =>

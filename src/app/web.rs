@@ -1,10 +1,7 @@
 //! What the console is given: its password, and a house to show.
 
-#[cfg(unix)]
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::{
-    fs::{self, OpenOptions},
-    io::{self, Write as _},
+    fs, io,
     path::Path,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -20,6 +17,7 @@ use super::{
     authorize::{Authorize, Progress, Way},
     bridge::Bridge,
     expiry::credential_warning,
+    private,
 };
 use crate::{
     account::Grant,
@@ -65,20 +63,7 @@ async fn password(console: &config::Console, state_dir: &Path) -> Result<Secret,
 /// Writes a new password, so that the file is there with all of it or not at all.
 fn make(path: &Path) -> io::Result<()> {
     let password = generated().ok_or_else(|| io::Error::other("the system has no randomness"))?;
-    let making = path.with_extension("new");
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    options.mode(0o600);
-    // What a killed process has left may be of another mode.
-    if making.exists() {
-        fs::remove_file(&making)?;
-    }
-    let mut file = options.open(&making)?;
-    file.write_all(password.as_bytes())?;
-    file.write_all(b"\n")?;
-    file.sync_all()?;
-    fs::rename(&making, path)
+    private::write(path, &[password.as_bytes(), b"\n"].concat())
 }
 
 /// The house that the console shows.

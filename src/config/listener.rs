@@ -6,10 +6,10 @@ use std::{
 };
 
 use super::{
-    Listener,
+    Listener, ListenerTls, TlsStart,
     mistake::quoted,
     reader::{Item, Table},
-    schema,
+    schema, tls,
 };
 use crate::ids::ProtocolKind;
 
@@ -17,8 +17,15 @@ use crate::ids::ProtocolKind;
 pub(super) type Taken<'t> = HashMap<(Host<'t>, u16), usize>;
 
 /// Reads every `[[listener]]`, of which there must be one.
-pub(super) fn read_all<'t>(top: &Table<'t>, taken: &mut Taken<'t>) -> Vec<Listener> {
-    let listeners = top.each("listener", &schema::LISTENER).filter_map(|table| read(&table, taken)).collect();
+///
+/// `tls` is what `[tls]` says, where that has no mistakes.
+pub(super) fn read_all<'t>(
+    top: &Table<'t>,
+    taken: &mut Taken<'t>,
+    tls: Option<&tls::Written>,
+) -> Vec<Listener> {
+    let each = top.each("listener", &schema::LISTENER);
+    let listeners = each.filter_map(|table| read(&table, taken, tls)).collect();
     if top.lacks("listener") {
         top.missing(
             "there is no [[listener]], so nothing can connect",
@@ -28,28 +35,92 @@ pub(super) fn read_all<'t>(top: &Table<'t>, taken: &mut Taken<'t>) -> Vec<Listen
     listeners
 }
 
-fn read<'t>(table: &Table<'t>, taken: &mut Taken<'t>) -> Option<Listener> {
-    let protocol = table.need("protocol", "add protocol = \"imap\" or protocol = \"smtp\"");
+fn read<'t>(table: &Table<'t>, taken: &mut Taken<'t>, tls: Option<&tls::Written>) -> Option<Listener> {
+    let protocol = table.need("protocol", "add protocol = \"imap\", \"smtp\" or \"pop3\"");
     let protocol = protocol.and_then(|item| protocol_kind(&item));
     let bind = table.need("bind", "add bind = \"127.0.0.1:1143\", with a port of your choice");
     let address = bind.as_ref().and_then(address);
-    let allowed = table.get("allow_plaintext").and_then(|item| item.boolean());
-    let tls = table.get("tls").map(|item| item.word(&["none"], &["starttls", "implicit"]));
+    let is_loopback = address.is_none_or(|(host, _)| host.is_loopback());
+    let start = start(table, is_loopback);
+    let files = tls::files(table);
     if let (Some(bind), Some((host, port))) = (&bind, &address) {
         refuse_second(bind, *host, *port, taken);
-        // Where another kind of TLS was asked for, or something that is none, that is the mistake.
-        if !matches!(tls, Some(None)) && !host.is_loopback() && allowed != Some(true) {
-            bind.wrong(
-                format!(
-                    "passwords would cross the network in clear: {} is not loopback and tls is \"none\"",
-                    quoted(bind.string()?)
-                ),
-                "bind to 127.0.0.1 or [::1], or accept it with allow_plaintext = true",
+    }
+    if let (Some(bind), Some(start)) = (&bind, start) {
+        refuse_plaintext(table, bind, start, is_loopback);
+    }
+    let tls = match start? {
+        None => {
+            refuse_certificate(table);
+            None
+        }
+        Some(start) => Some(ListenerTls { start, files: files?.or_else(|| tls?.files.clone()) }),
+    };
+    address?;
+    // Where [tls] has mistakes, nothing is listened on all the same.
+    Some(Listener { protocol: protocol?, bind: bind?.string()?.to_owned(), tls })
+}
+
+/// How TLS starts, or that it does not; `None` where that has mistakes.
+#[expect(clippy::option_option, reason = "there may be none, and that may be a mistake")]
+fn start(table: &Table<'_>, is_loopback: bool) -> Option<Option<TlsStart>> {
+    let required = table.get("require_tls");
+    let wanted = required.as_ref().map(Item::boolean);
+    let word = match table.get("tls") {
+        Some(item) => item.word(&["none", "starttls", "implicit"], &[])?,
+        None if !table.lacks("tls") => return None,
+        None => "none",
+    };
+    match (word, wanted) {
+        ("starttls", wanted) => {
+            Some(Some(TlsStart::StartTls { required: wanted.unwrap_or(Some(!is_loopback))? }))
+        }
+        ("implicit", None | Some(Some(true))) => Some(Some(TlsStart::Implicit)),
+        ("none", None | Some(Some(false))) => Some(None),
+        (_, Some(None)) => None,
+        ("implicit", _) => {
+            required?.wrong(
+                "require_tls = false has no meaning where tls is \"implicit\": the line is always encrypted",
+                "take it out, or write tls = \"starttls\"",
             );
+            None
+        }
+        _ => {
+            required?.wrong(
+                "require_tls = true would let nobody in where tls is \"none\"",
+                "write tls = \"starttls\", or take require_tls out",
+            );
+            None
         }
     }
-    address?;
-    Some(Listener { protocol: protocol?, bind: bind?.string()?.to_owned() })
+}
+
+/// Notes that passwords would cross a network in clear, unless that is accepted.
+fn refuse_plaintext(table: &Table<'_>, bind: &Item<'_>, start: Option<TlsStart>, is_loopback: bool) {
+    let accepted = table.get("allow_plaintext").and_then(|item| item.boolean());
+    let why = match start {
+        None => "tls is \"none\"",
+        Some(TlsStart::StartTls { required: false }) => "require_tls is false",
+        Some(TlsStart::StartTls { required: true } | TlsStart::Implicit) => return,
+    };
+    if is_loopback || accepted == Some(true) {
+        return;
+    }
+    let Some(written) = bind.string() else { return };
+    bind.wrong(
+        format!("passwords would cross the network in clear: {} is not loopback and {why}", quoted(written)),
+        "write tls = \"starttls\" or \"implicit\", bind to 127.0.0.1 or [::1], or accept it with allow_plaintext = true",
+    );
+}
+
+/// Notes a certificate that nobody will see: who gives one believes that the line is encrypted.
+fn refuse_certificate(table: &Table<'_>) {
+    if let Some(item) = table.get("certificate").filter(|_| table.lacks("tls")) {
+        item.wrong(
+            "there is a certificate, and the line is not encrypted: tls is \"none\" where it is not written",
+            "add tls = \"starttls\" or tls = \"implicit\"",
+        );
+    }
 }
 
 /// The protocol that a word names.

@@ -14,7 +14,7 @@ use tokio::{
 use toml::de::DeTable;
 
 use super::{
-    Config, Listener,
+    Config, Listener, OwnCertificate,
     app::Apps,
     console,
     file::{File, NOT_UTF8},
@@ -23,7 +23,7 @@ use super::{
     mistake::{Mistake, Mistakes, Severity, quoted},
     provider::Providers,
     reader::Table,
-    schema, store,
+    schema, store, tls,
 };
 use crate::{
     account::{Account, Accounts, StoredPassword, hash_or_known},
@@ -102,6 +102,7 @@ struct Written<'t> {
     state_dir: Option<PathBuf>,
     mappings: Option<PathBuf>,
     listeners: Vec<Listener>,
+    own_certificate: OwnCertificate,
     console: console::Written<'t>,
     store_keys: Option<Vec<Source>>,
     protocols: Vec<ProtocolKind>,
@@ -114,7 +115,8 @@ impl<'t> Written<'t> {
     fn read(file: &'t File, tree: &'t DeTable<'t>, environment: &Environment<'_>, now: SystemTime) -> Self {
         let top = Table::top(file, tree, &schema::TOP);
         let mut taken = HashMap::new();
-        let listeners = listener::read_all(&top, &mut taken);
+        let tls = tls::read(&top);
+        let listeners = listener::read_all(&top, &mut taken, tls.as_ref());
         let console = console::read(&top, &mut taken, environment);
         let (limits, timing) = limits::read(&top);
         let providers = Providers::read(&top);
@@ -126,6 +128,7 @@ impl<'t> Written<'t> {
                 .filter(|kind| listeners.iter().any(|listener| listener.protocol == *kind))
                 .collect(),
             listeners,
+            own_certificate: tls.map(|tls| tls.own).unwrap_or_default(),
             limits,
             timing,
             store_keys: store::read(&top, environment),
@@ -170,6 +173,7 @@ impl<'t> Written<'t> {
         let config = Config {
             state_dir,
             listeners: self.listeners,
+            own_certificate: self.own_certificate,
             console: self.console.console(),
             store_keys: self.store_keys.unwrap_or_default(),
             apps,

@@ -30,6 +30,7 @@ mod schema;
 mod scopes;
 mod secret;
 mod store;
+mod tls;
 mod urls;
 
 use std::{path::PathBuf, sync::Arc};
@@ -39,6 +40,7 @@ use url::Url;
 use crate::{
     account::Accounts,
     ids::{AppName, ProtocolKind},
+    net::self_signed::KeyType,
     oauth::App,
     policy::{throttle::Limits, timing::Timing},
     secret::Source,
@@ -55,6 +57,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// What to listen on; at least one.
     pub listeners: Vec<Listener>,
+    /// The certificate that the bridge makes for listeners that are given none.
+    pub own_certificate: OwnCertificate,
     /// The web page, if there is one.
     pub console: Option<Console>,
     /// What tokens are sealed with: the key in use, then those that it replaces. Empty where the bridge
@@ -79,6 +83,58 @@ pub struct Listener {
     pub protocol: ProtocolKind,
     /// `host:port`; a port of 0 lets the system pick one.
     pub bind: String,
+    /// How its line is encrypted; nothing where it stays in clear.
+    pub tls: Option<ListenerTls>,
+}
+
+/// How the line of a listener is encrypted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerTls {
+    /// How TLS starts.
+    pub start: TlsStart,
+    /// What is shown to mail programs; nothing where that is the certificate that the bridge makes.
+    pub files: Option<CertificateFiles>,
+}
+
+/// How TLS starts on the line of a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsStart {
+    /// With the first byte (RFC 8314).
+    Implicit,
+    /// By the protocol's own command.
+    StartTls {
+        /// No login before.
+        required: bool,
+    },
+}
+
+impl TlsStart {
+    /// The word in the configuration: `starttls`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Implicit => "implicit",
+            Self::StartTls { .. } => "starttls",
+        }
+    }
+}
+
+/// What the certificate that the bridge makes is like.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OwnCertificate {
+    /// The kind of its key.
+    pub key_type: KeyType,
+    /// Host names and addresses by which mail programs call the bridge, beside those of the listeners.
+    pub names: Vec<String>,
+}
+
+/// The files of a certificate and its key, in PEM form; they may be one and the same.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CertificateFiles {
+    /// The certificate, and those that lead to its root.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// `[console]`: the web page, to which authorities may send a browser back.

@@ -16,15 +16,18 @@ pub(super) struct Keys {
 
 pub(super) const TOP: Keys = Keys {
     place: "the top level of footbridge.toml",
-    known: &["state_dir", "mappings", "listener", "console", "limits", "store", "app", "provider"],
-    later: &["tls", "notify"],
+    known: &["state_dir", "mappings", "listener", "tls", "console", "limits", "store", "app", "provider"],
+    later: &["notify"],
 };
 
 pub(super) const LISTENER: Keys = Keys {
     place: "[[listener]]",
-    known: &["protocol", "bind", "tls", "allow_plaintext"],
-    later: &["certificate", "key", "require_tls", "provider", "proxy_protocol", "report_at"],
+    known: &["protocol", "bind", "tls", "allow_plaintext", "require_tls", "certificate", "key"],
+    later: &["provider", "proxy_protocol", "report_at"],
 };
+
+pub(super) const TLS: Keys =
+    Keys { place: "[tls]", known: &["certificate", "key", "key_type", "names"], later: &[] };
 
 pub(super) const CONSOLE: Keys =
     Keys { place: "[console]", known: &["bind", "public_url", "password"], later: &[] };
@@ -123,9 +126,9 @@ pub(super) const ACCOUNT: Keys = Keys {
 };
 
 /// Every kind of table.
-pub(super) const ALL: [&Keys; 13] = [
-    &TOP, &LISTENER, &CONSOLE, &LIMITS, &STORE, &APP, &PROVIDER, &SCOPES, &DELEGATED, &ENDPOINT, &SECRET,
-    &MAPPINGS, &ACCOUNT,
+pub(super) const ALL: [&Keys; 14] = [
+    &TOP, &LISTENER, &TLS, &CONSOLE, &LIMITS, &STORE, &APP, &PROVIDER, &SCOPES, &DELEGATED, &ENDPOINT,
+    &SECRET, &MAPPINGS, &ACCOUNT,
 ];
 
 /// What keys are called elsewhere, and what they are called here.

@@ -13,7 +13,9 @@ use tokio::{
     net::TcpStream,
     time::timeout,
 };
-use tokio_rustls::client::TlsStream;
+use tokio_rustls::{client, server};
+
+use super::accept::{Acceptor, HandshakeError};
 
 /// How much one read asks for before the splice: a login fits, and a capability list.
 const READ: usize = 4096;
@@ -24,7 +26,24 @@ pub enum Stream {
     /// In clear.
     Plain(TcpStream),
     /// TLS with an upstream, whose certificate was verified.
-    Upstream(Box<TlsStream<TcpStream>>),
+    Upstream(Box<client::TlsStream<TcpStream>>),
+    /// TLS with a client, who was shown a certificate of ours.
+    Client(Box<server::TlsStream<TcpStream>>),
+    /// Given up in a handshake that failed.
+    Closed,
+}
+
+impl Stream {
+    /// The version of TLS that is spoken, as RFC 8446 writes it: `TLSv1.3`. `None` in clear.
+    #[must_use]
+    pub fn tls_version(&self) -> Option<&'static str> {
+        let version = match self {
+            Self::Plain(_) | Self::Closed => return None,
+            Self::Upstream(stream) => stream.get_ref().1.protocol_version(),
+            Self::Client(stream) => stream.get_ref().1.protocol_version(),
+        };
+        Some(if version == Some(rustls::ProtocolVersion::TLSv1_3) { "TLSv1.3" } else { "TLSv1.2" })
+    }
 }
 
 impl AsyncRead for Stream {
@@ -32,6 +51,8 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Upstream(stream) => Pin::new(stream.as_mut()).poll_read(cx, buf),
+            Self::Client(stream) => Pin::new(stream.as_mut()).poll_read(cx, buf),
+            Self::Closed => Poll::Ready(Ok(())),
         }
     }
 }
@@ -41,6 +62,8 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Upstream(stream) => Pin::new(stream.as_mut()).poll_write(cx, bytes),
+            Self::Client(stream) => Pin::new(stream.as_mut()).poll_write(cx, bytes),
+            Self::Closed => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
     }
 
@@ -48,6 +71,8 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Self::Upstream(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
+            Self::Client(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
+            Self::Closed => Poll::Ready(Ok(())),
         }
     }
 
@@ -55,6 +80,8 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Upstream(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
+            Self::Client(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
+            Self::Closed => Poll::Ready(Ok(())),
         }
     }
 }
@@ -72,6 +99,26 @@ impl Conn {
     #[must_use]
     pub fn new(stream: Stream) -> Self {
         Self { stream, input: BytesMut::new() }
+    }
+
+    /// Encrypts the line as the server. What has come in clear and was not understood is dropped: it
+    /// may have been put there by somebody else (RFC 3207 §4.2, RFC 3501 §6.2.1, RFC 2595 §4).
+    ///
+    /// # Errors
+    /// [`HandshakeError`]; the connection is closed then.
+    pub async fn accept_tls(&mut self, acceptor: &Acceptor) -> Result<(), HandshakeError> {
+        self.input = BytesMut::new();
+        let Stream::Plain(stream) = std::mem::replace(&mut self.stream, Stream::Closed) else {
+            return Err(HandshakeError::Failed("the line is encrypted already".to_owned()));
+        };
+        self.stream = Stream::Client(Box::new(acceptor.accept(stream).await?));
+        Ok(())
+    }
+
+    /// The version of TLS that is spoken; `None` in clear.
+    #[must_use]
+    pub fn tls_version(&self) -> Option<&'static str> {
+        self.stream.tls_version()
     }
 
     /// Reads once, at most `most` bytes, and appends them to the input. 0 is the end of the stream.

@@ -101,7 +101,9 @@ pub async fn start_tls(
     let (stream, early): (Stream, BytesMut) = conn.into_parts();
     match stream {
         Stream::Plain(tcp) if early.is_empty() => encrypt_stream(tcp, endpoint, trust, limit).await,
-        Stream::Plain(_) | Stream::Upstream(_) => Err(DialError::Injected { host: endpoint.host.clone() }),
+        Stream::Plain(_) | Stream::Upstream(_) | Stream::Client(_) | Stream::Closed => {
+            Err(DialError::Injected { host: endpoint.host.clone() })
+        }
     }
 }
 

@@ -1,9 +1,12 @@
 //! Pipes: listening, dialling, TLS and the splice. What flows through them is nobody's business here.
 
+pub mod accept;
+pub mod certificate;
 pub mod conn;
 pub mod dial;
 pub mod listener;
 pub mod names;
+pub mod self_signed;
 pub mod splice;
 pub mod tls;
 

@@ -4,10 +4,37 @@ use std::sync::Arc;
 
 use crate::{
     account::{Account, Claim, Verified},
+    dialogue::{Capabilities, Offer},
     failure::{Explanation, Failure, Refusal},
     ids::{AppName, ClientAddr, ProtocolKind},
     secret::Secret,
 };
+
+/// How a client's line stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Line {
+    /// In clear, and it stays so.
+    Clear,
+    /// In clear, and the client may encrypt it; or must, before it logs in.
+    Encryptable {
+        /// No login before.
+        required: bool,
+    },
+    /// Encrypted.
+    Encrypted,
+}
+
+/// What may be offered on a line. Credentials are not taken in clear where the listener wants TLS: a
+/// client that is not told of a login does not show its password to everybody on the network first
+/// (RFC 3501 §6.2.3, RFC 3207 §4, RFC 2595 §2.2).
+#[must_use]
+pub fn offer(line: Line, capabilities: Capabilities) -> Offer {
+    let (login, starttls) = match line {
+        Line::Clear | Line::Encrypted => (true, false),
+        Line::Encryptable { required } => (!required, true),
+    };
+    Offer { login, starttls, capabilities }
+}
 
 /// Why a claim is turned away before its password is looked at. Told to the log alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

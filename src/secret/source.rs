@@ -105,6 +105,14 @@ impl Source {
         }
     }
 
+    /// Reads a file as a source would.
+    ///
+    /// # Errors
+    /// As [`Source::read`].
+    pub fn read_file(path: &Path) -> Result<Secret, SourceError> {
+        Self::File(path.to_owned()).finish(read_file(path)?)
+    }
+
     fn read_without_commands(&self, environment: &Environment<'_>) -> Result<Secret, SourceError> {
         let bytes = match self {
             Self::Env(name) => environment(name)

@@ -6,21 +6,28 @@ use bytes::BytesMut;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::trace;
 
-use super::{House, Interrupted, Visit, Why};
+use super::{Entrance, House, Interrupted, Visit, Why};
 use crate::{
     dialogue::{
-        Afterwards, Capabilities, ClientDialogue, ClientStep, Dismissal, Offer, Protocol, Violation, Welcome,
+        Afterwards, Capabilities, ClientDialogue, ClientStep, Dismissal, Protocol, Violation, Welcome,
     },
     failure::Refusal,
     ids::ClientAddr,
-    net::conn::{Conn, Stream},
-    policy::{throttle, timing},
+    net::{
+        accept::{Acceptor, HandshakeError},
+        conn::{Conn, Stream},
+    },
+    policy::{
+        access::{self, Line},
+        throttle, timing,
+    },
     sasl::Credentials,
 };
 
 /// A client that has been greeted and has not logged in.
 pub(super) struct Client<P: Protocol> {
     conn: Conn,
+    entrance: Entrance,
     dialogue: P::Client,
     promised: Capabilities,
     out: BytesMut,
@@ -33,12 +40,17 @@ pub(super) struct Client<P: Protocol> {
 }
 
 impl<P: Protocol> Client<P> {
-    /// Greets a client that has just connected.
-    pub(super) async fn greet(stream: Stream, house: &House) -> Result<Self, Interrupted> {
+    /// Greets a client that has just connected, once the line is encrypted where that comes first.
+    pub(super) async fn greet(
+        stream: Stream,
+        entrance: Entrance,
+        house: &House,
+    ) -> Result<Self, Interrupted> {
         let promised = house.promises.to_client::<P>();
-        let offer = Offer { login: true, starttls: false, capabilities: promised.clone() };
+        let offer = access::offer(entrance.line(), promised.clone());
         let mut client = Self {
             conn: Conn::new(stream),
+            entrance,
             dialogue: P::client(offer, house.limits.ceilings()),
             promised,
             out: BytesMut::new(),
@@ -46,6 +58,9 @@ impl<P: Protocol> Client<P> {
             attempts: 0,
             deadline: Instant::now() + house.timing.login_timeout,
         };
+        if let Entrance::Implicit(acceptor) = client.entrance.clone() {
+            client.encrypt(&acceptor, house).await?;
+        }
         client.dialogue.greet(&mut client.out);
         client.send().await?;
         Ok(client)
@@ -79,11 +94,36 @@ impl<P: Protocol> Client<P> {
                     self.send().await?;
                     return Ok(None);
                 }
-                // No listener offers STARTTLS, and no room starts what was not offered.
-                Ok(ClientStep::StartTls) => return Err(self.interrupted(Why::Internal)),
+                Ok(ClientStep::StartTls) => self.start_tls(house).await?,
                 Err(violation) => return Err(self.send_away(Why::Violation(violation)).await),
             }
         }
+    }
+
+    /// Encrypts the line after the room has consented, and forgets what was said in clear.
+    async fn start_tls(&mut self, house: &House) -> Result<(), Interrupted> {
+        let Entrance::StartTls { acceptor, .. } = self.entrance.clone() else {
+            // No room starts what was not offered.
+            return Err(self.interrupted(Why::Internal));
+        };
+        self.send().await?;
+        self.encrypt(&acceptor, house).await?;
+        self.dialogue.tls_started(access::offer(Line::Encrypted, self.promised.clone()));
+        Ok(())
+    }
+
+    async fn encrypt(&mut self, acceptor: &Acceptor, house: &House) -> Result<(), Interrupted> {
+        let handshake = timeout_at(self.deadline, self.conn.accept_tls(acceptor));
+        let ended = match house.draining.run_until_cancelled(handshake).await {
+            Some(ended) => ended.unwrap_or(Err(HandshakeError::TimedOut)).map_err(Why::Handshake),
+            None => Err(Why::ShuttingDown),
+        };
+        ended.map_err(|why| Interrupted { phase: "client/tls-handshake".to_owned(), why })
+    }
+
+    /// The version of TLS that is spoken with the client; `None` in clear.
+    pub(super) fn tls_version(&self) -> Option<&'static str> {
+        self.conn.tls_version()
     }
 
     /// The circumstances of the login that is about to be tried.
@@ -170,6 +210,11 @@ fn dismissal(why: &Why) -> Option<Dismissal> {
         Why::LoginTimedOut => Some(Dismissal::TimedOut),
         Why::TooManyAttempts => Some(Dismissal::TooManyAttempts),
         Why::ShuttingDown => Some(Dismissal::ShuttingDown),
-        Why::ClientGone(_) | Why::UpstreamGone(_) | Why::Idle | Why::AccountRemoved | Why::Internal => None,
+        Why::ClientGone(_)
+        | Why::UpstreamGone(_)
+        | Why::Handshake(_)
+        | Why::Idle
+        | Why::AccountRemoved
+        | Why::Internal => None,
     }
 }

@@ -10,6 +10,7 @@
 //! told that it is in.
 
 mod client;
+mod entrance;
 mod house;
 mod ledger;
 mod promises;
@@ -37,18 +38,25 @@ use crate::{
 use client::Client;
 use record::Record;
 
+pub use entrance::Entrance;
 pub use house::{House, Provider};
 pub use ledger::{Entry, LastFailure, Ledger};
 pub use promises::Promises;
 pub use record::{Closed, Interrupted, Why};
 
 /// Serves one client until either side is done, and writes the closing line.
-pub async fn attend<P: Protocol>(stream: TcpStream, peer: SocketAddr, id: SessionId, house: Arc<House>) {
+pub async fn attend<P: Protocol>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    id: SessionId,
+    entrance: Entrance,
+    house: Arc<House>,
+) {
     let from = ClientAddr::new(peer);
     let span = info_span!("session", session.id = %id, protocol = P::KIND.name(), client.addr = %from);
     let serving = async {
         let mut record = Record::open();
-        let result = serve::<P>(Stream::Plain(stream), from, &house, &mut record).await;
+        let result = serve::<P>(Stream::Plain(stream), entrance, from, &house, &mut record).await;
         record.close(result);
     };
     serving.instrument(span).await;
@@ -56,12 +64,13 @@ pub async fn attend<P: Protocol>(stream: TcpStream, peer: SocketAddr, id: Sessio
 
 async fn serve<P: Protocol>(
     stream: Stream,
+    entrance: Entrance,
     from: ClientAddr,
     house: &House,
     record: &mut Record,
 ) -> Result<Closed, Interrupted> {
     // Boxed, so that an idle session does not keep the memory of its login.
-    match Box::pin(log_in::<P>(stream, from, house, record)).await? {
+    match Box::pin(log_in::<P>(stream, entrance, from, house, record)).await? {
         Ok((client, upstream)) => relay::<P>(client, upstream, house, record).await,
         Err(closed) => Ok(closed),
     }
@@ -70,13 +79,14 @@ async fn serve<P: Protocol>(
 /// From the greeting to a client and an upstream that only want their bytes carried.
 async fn log_in<P: Protocol>(
     stream: Stream,
+    entrance: Entrance,
     from: ClientAddr,
     house: &House,
     record: &mut Record,
 ) -> Result<Result<(Conn, Conn), Closed>, Interrupted> {
-    let mut client = Client::<P>::greet(stream, house).await?;
+    let mut client = Client::<P>::greet(stream, entrance, house).await?;
     while let Some(credentials) = client.next_credentials(house).await? {
-        record.credentials_shown();
+        record.credentials_shown(client.tls_version());
         let visit = client.visit(from, house);
         let Some(admitted) =
             house.draining.run_until_cancelled(admit::<P>(credentials, visit, house, record)).await

@@ -10,7 +10,7 @@ use crate::{
     account::{Account, Claim, Verified},
     dialogue::Violation,
     failure::{Failure, Refusal, printable},
-    net::splice::Carried,
+    net::{accept::HandshakeError, splice::Carried},
     policy::{Permit, access::Denied},
 };
 
@@ -47,6 +47,8 @@ pub enum Why {
     ClientGone(io::Error),
     /// The upstream's connection broke after the login.
     UpstreamGone(io::Error),
+    /// The line to the client could not be encrypted.
+    Handshake(HandshakeError),
     /// The client broke the protocol or a ceiling.
     Violation(Violation),
     /// No credentials came in time.
@@ -69,6 +71,7 @@ impl Why {
         match self {
             Self::ClientGone(_) => "client_gone",
             Self::UpstreamGone(_) => "upstream_gone",
+            Self::Handshake(_) => "tls_handshake",
             Self::Violation(violation) => violation.name(),
             Self::LoginTimedOut => "login_timed_out",
             Self::TooManyAttempts => "too_many_attempts",
@@ -80,12 +83,36 @@ impl Why {
     }
 }
 
+impl Why {
+    /// Tells what an operator can put right by another setting of the mail program or of the listener.
+    fn warn(&self) {
+        let (cause, cure) = match self {
+            Self::Violation(Violation::WrongProtocol(spoken)) => (
+                format!("the client speaks {spoken} to this listener"),
+                "switch off SSL/TLS in the mail program, or point it at another port",
+            ),
+            Self::Handshake(error) => (error.to_string(), error.cure()),
+            Self::Violation(_)
+            | Self::ClientGone(_)
+            | Self::UpstreamGone(_)
+            | Self::LoginTimedOut
+            | Self::TooManyAttempts
+            | Self::Idle
+            | Self::AccountRemoved
+            | Self::ShuttingDown
+            | Self::Internal => return,
+        };
+        warn!(cause, cure, "client turned away");
+    }
+}
+
 /// What is known of a session so far. Writes the closing line when it is dropped, so that there is
 /// one whatever happens.
 #[derive(Debug)]
 pub(super) struct Record {
     opened: Instant,
     shown_at: Option<Instant>,
+    tls: Option<&'static str>,
     login_ms: Option<u64>,
     verified: Option<Arc<Account>>,
     account: Option<String>,
@@ -106,6 +133,7 @@ impl Record {
         Self {
             opened: Instant::now(),
             shown_at: None,
+            tls: None,
             login_ms: None,
             verified: None,
             account: None,
@@ -127,7 +155,9 @@ impl Record {
         phase.clone_into(&mut self.phase);
     }
 
-    pub(super) fn credentials_shown(&mut self) {
+    /// Keeps when credentials were shown, and by which version of TLS.
+    pub(super) fn credentials_shown(&mut self, tls: Option<&'static str>) {
+        self.tls = tls;
         self.shown_at = Some(Instant::now());
     }
 
@@ -210,19 +240,17 @@ impl Record {
             Ok(Closed::Left) if self.failure.is_none() => self.outcome = "left",
             Ok(Closed::Left | Closed::Refused) => self.outcome = "failed",
             Ok(Closed::Spliced) => self.outcome = "spliced",
+            Err(Interrupted { why: Why::Handshake(HandshakeError::Gone), phase }) => {
+                (self.outcome, self.phase) = ("left", phase);
+            }
             Err(Interrupted { phase, why }) => {
-                if let Why::Violation(Violation::WrongProtocol(spoken)) = why {
-                    let cure = "switch off SSL/TLS in the mail program, or point it at another port";
-                    warn!(
-                        cause = format!("the client speaks {spoken} to this listener"),
-                        cure, "client turned away"
-                    );
-                }
+                why.warn();
                 self.outcome = if self.login_ms.is_some() { "cut" } else { "failed" };
                 self.phase = phase;
                 self.interrupted = Some(why.name());
                 self.error = match why {
                     Why::ClientGone(error) | Why::UpstreamGone(error) => Some(error.to_string()),
+                    Why::Handshake(error) => Some(error.to_string()),
                     Why::Violation(_)
                     | Why::LoginTimedOut
                     | Why::TooManyAttempts
@@ -243,6 +271,7 @@ impl Drop for Record {
             account = self.account,
             login = self.login,
             mailbox = self.mailbox,
+            client.tls = self.tls,
             upstream.addr = self.upstream,
             phase = self.phase,
             failure = self.failure.map(Failure::name),

@@ -94,6 +94,20 @@ impl Leaf {
         Self { chain: vec![certificate.clone()], key: PrivatePkcs8KeyDer::from(key.serialize_der()) }
     }
 
+    /// Writes the certificate to `folder/NAME.pem` and its key to `folder/NAME.key`.
+    pub fn write(&self, folder: &Path, name: &str) {
+        let pem = |label: &str, der: &[u8]| pem::encode(&pem::Pem::new(label, der));
+        let chain: String = self.chain.iter().map(|der| pem("CERTIFICATE", der)).collect();
+        std::fs::write(folder.join(name).with_extension("pem"), chain).unwrap();
+        let key = pem("PRIVATE KEY", self.key.secret_pkcs8_der());
+        std::fs::write(folder.join(name).with_extension("key"), key).unwrap();
+    }
+
+    /// The certificate itself, in DER form.
+    pub fn der(&self) -> CertificateDer<'static> {
+        self.chain[0].clone()
+    }
+
     /// What a server with this certificate does TLS with.
     pub fn acceptor(self) -> TlsAcceptor {
         let config = ServerConfig::builder()

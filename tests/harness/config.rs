@@ -20,7 +20,8 @@ pub use app::Keys;
 /// What a configuration says, before it is written.
 pub struct Config {
     limits: String,
-    listeners: Vec<(String, String)>,
+    /// Protocol, address and more lines of TOML.
+    listeners: Vec<(String, String, String)>,
     apps: Vec<App>,
     accounts: String,
     console: String,
@@ -44,7 +45,8 @@ impl Config {
 
     /// Listeners and nothing to lead to.
     pub fn empty() -> Self {
-        let listeners = ["imap", "smtp"].map(|protocol| (protocol.to_owned(), "127.0.0.1:0".to_owned()));
+        let listeners = ["imap", "smtp"]
+            .map(|protocol| (protocol.to_owned(), "127.0.0.1:0".to_owned(), "tls = \"none\"".to_owned()));
         Self {
             limits: String::new(),
             listeners: listeners.to_vec(),
@@ -57,10 +59,24 @@ impl Config {
 
     /// Puts a protocol's listener elsewhere.
     #[must_use]
-    pub fn bind(mut self, protocol: &str, addr: &str) -> Self {
-        self.listeners.retain(|(known, _)| known != protocol);
-        self.listeners.push((protocol.to_owned(), addr.to_owned()));
+    pub fn bind(self, protocol: &str, addr: &str) -> Self {
+        self.listener(protocol, addr, "tls = \"none\"")
+    }
+
+    /// Puts a protocol's listener elsewhere, with these lines of TOML.
+    #[must_use]
+    pub fn listener(mut self, protocol: &str, addr: &str, more: &str) -> Self {
+        self.listeners.retain(|(known, ..)| known != protocol);
+        self.listeners.push((protocol.to_owned(), addr.to_owned(), more.to_owned()));
         self
+    }
+
+    /// Has a protocol's listener encrypt its line, `"starttls"` or `"implicit"`, by a certificate for
+    /// [`super::certs::NAMES`]; with more lines of TOML.
+    #[must_use]
+    pub fn encrypted(self, protocol: &str, tls: &str, more: &str) -> Self {
+        let files = "certificate = \"listener.pem\"\nkey = \"listener.key\"";
+        self.listener(protocol, "127.0.0.1:0", &format!("tls = {}\n{files}\n{more}", quoted(tls)))
     }
 
     /// Adds the app registration [`super::authority::APP`] under a name of its own; it gets tokens of its own.
@@ -162,6 +178,7 @@ impl Config {
     /// Writes everything into `folder`.
     pub fn write_to(&self, folder: &Path, certs: &Certs) {
         certs.write_ca(folder);
+        certs.leaf().write(folder, "listener");
         for (name, text) in self.apps.iter().flat_map(App::files) {
             write_private(&folder.join(name), text);
         }
@@ -171,13 +188,9 @@ impl Config {
 
     fn text(&self) -> String {
         let mut text = "state_dir = \"state\"\nmappings = \"mappings.toml\"\n".to_owned();
-        for (protocol, addr) in &self.listeners {
-            let _ = write!(
-                text,
-                "\n[[listener]]\nprotocol = {}\nbind = {}\ntls = \"none\"\n",
-                quoted(protocol),
-                quoted(addr)
-            );
+        for (protocol, addr, more) in &self.listeners {
+            let (protocol, addr) = (quoted(protocol), quoted(addr));
+            let _ = write!(text, "\n[[listener]]\nprotocol = {protocol}\nbind = {addr}\n{more}\n");
         }
         let _ = write!(text, "\n[limits]\n{}", self.limits);
         text.push_str(&self.console);

@@ -28,6 +28,8 @@ pub struct Script {
 pub struct Setting {
     /// The upstream's TLS starts in the conversation.
     pub starttls: bool,
+    /// How the bridge's listener is encrypted: `none`, `starttls`, `required`, `implicit`.
+    pub listener: String,
     /// The failures that the log must name, and no others.
     pub failures: BTreeSet<String>,
     /// Lines for `[limits]`.
@@ -134,6 +136,9 @@ impl Script {
             Some(("limits", line)) => setting.limits.push(line.to_owned()),
             Some(("secret", secret)) => setting.secrets.push(secret.to_owned()),
             Some(("upstream", "starttls")) => setting.starttls = true,
+            Some(("listener", tls @ ("starttls" | "required" | "implicit"))) => {
+                tls.clone_into(&mut setting.listener);
+            }
             Some((word, _)) if !word.contains(' ') => return Err("unknown setting"),
             _ if self.sentence.is_empty() => comment.clone_into(&mut self.sentence),
             _ => (),
@@ -165,7 +170,7 @@ fn what(who: Who, text: &str) -> Result<What, &'static str> {
         "{close}" => What::Closes,
         "{half-close}" => What::HalfCloses,
         "{any lines}" if matches!(who, Who::Bridge | Who::BridgeUp) => What::AnyLines,
-        "{starttls}" if who == Who::Upstream => What::StartsTls,
+        "{starttls}" if matches!(who, Who::Upstream | Who::Client) => What::StartsTls,
         "{and so on}" if who == Who::Upstream => What::AndSoOn,
         _ => What::Says(Text::parse(text)?),
     })

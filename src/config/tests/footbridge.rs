@@ -24,12 +24,12 @@ footbridge.toml:15:1: [app.contoso] has no client_id
 }
 
 #[test]
-fn clear_text_off_loopback_is_refused_and_both_ways_out_are_named() {
+fn clear_text_off_loopback_is_refused_and_the_ways_out_are_named() {
     let expected = "\
 footbridge.toml:6:8: passwords would cross the network in clear: \"0.0.0.0:1143\" is not loopback and tls is \"none\"
     6 | bind = \"0.0.0.0:1143\"
       |        ^^^^^^^^^^^^^^
-  cure: bind to 127.0.0.1 or [::1], or accept it with allow_plaintext = true";
+  cure: write tls = \"starttls\" or \"implicit\", bind to 127.0.0.1 or [::1], or accept it with allow_plaintext = true";
     assert_eq!(printed(&with(MAIN, "127.0.0.1:1143", "0.0.0.0:1143"), MAPPINGS), expected);
     for bind in ["0.0.0.0:1143\"\nallow_plaintext = true #", "[::1]:1143", "localhost:1143", "127.1.2.3:1143"]
     {

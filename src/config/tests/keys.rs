@@ -3,7 +3,7 @@
 use crate::config::schema::{self, Keys};
 
 /// Every key of the configuration by its table, whether it has an effect in this version or not.
-const DESIGN: [(&Keys, &[&str]); 13] = [
+const DESIGN: [(&Keys, &[&str]); 14] = [
     (
         &schema::TOP,
         &[
@@ -34,6 +34,7 @@ const DESIGN: [(&Keys, &[&str]); 13] = [
             "report_at",
         ],
     ),
+    (&schema::TLS, &["certificate", "key", "key_type", "names"]),
     (&schema::CONSOLE, &["bind", "public_url", "password"]),
     (
         &schema::LIMITS,

@@ -6,14 +6,7 @@ use super::*;
 const KEYS: [(&str, &[&str]); 4] = [
     (
         "[[listener]]\nprotocol = \"imap\"\nbind = \"127.0.0.1:2143\"\n",
-        &[
-            "certificate = \"a.pem\"",
-            "key = \"a.key\"",
-            "require_tls = true",
-            "provider = \"lab\"",
-            "proxy_protocol = [\"10.0.0.0/8\"]",
-            "report_at = \"mail\"",
-        ],
+        &["provider = \"lab\"", "proxy_protocol = [\"10.0.0.0/8\"]", "report_at = \"mail\""],
     ),
     (
         "",
@@ -37,8 +30,6 @@ const KEYS: [(&str, &[&str]); 4] = [
     (
         "",
         &[
-            "[tls]\ncertificate = \"a.pem\"",
-            "[tls]\nkey_type = \"rsa-2048\"",
             "[store]\nurl = { env = \"URL\" }",
             "[notify]\ncommand = [\"x\"]",
             "[notify]\nwebhook = \"https://example.com\"",
@@ -102,16 +93,6 @@ fn every_value_that_has_no_effect_yet_is_refused_by_name() {
             "protocol = \"imap\"",
             "protocol = \"pop3\"",
             &["footbridge.toml:5:12: protocol = \"pop3\" is not available in this version"],
-        ),
-        (
-            "bind = \"127.0.0.1:1143\"",
-            "bind = \"127.0.0.1:1143\"\ntls = \"starttls\"",
-            &["footbridge.toml:7:7: tls = \"starttls\" is not available in this version"],
-        ),
-        (
-            "bind = \"127.0.0.1:1143\"",
-            "bind = \"0.0.0.0:1143\"\ntls = \"implicit\"",
-            &["footbridge.toml:7:7: tls = \"implicit\" is not available in this version"],
         ),
     ]);
     let refused = "mappings.toml:6:14: protocols = \"pop3\" is not available in this version";

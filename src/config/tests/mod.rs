@@ -14,6 +14,7 @@ mod meaning;
 mod presets;
 mod secrets;
 mod syntax;
+mod tls;
 
 use std::{
     ffi::OsString,

@@ -11,7 +11,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     time::timeout,
 };
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Step, Text, What, Who};
@@ -24,8 +24,7 @@ use crate::harness::{
 
 /// Everybody but the bridge.
 pub struct Stage {
-    /// Where the bridge listens.
-    pub bridge: SocketAddr,
+    way: Way,
     client: Option<Wire>,
     any_lines: bool,
     /// How often the client has connected.
@@ -35,6 +34,16 @@ pub struct Stage {
     answers: usize,
     last_answer: Option<Answer>,
     and_so_on: Option<AbortOnDropHandle<()>>,
+}
+
+/// How the client gets to the bridge.
+pub struct Way {
+    /// Where that listens.
+    pub bridge: SocketAddr,
+    /// Checks its certificate.
+    pub connector: TlsConnector,
+    /// The line is encrypted before anything is said.
+    pub is_implicit: bool,
 }
 
 /// The upstream that is waited for by the bridge.
@@ -69,10 +78,10 @@ impl Door {
 
 impl Stage {
     /// Sets the stage around a bridge.
-    pub fn new(bridge: SocketAddr, door: Door, authority: Arc<Authority>) -> Self {
+    pub fn new(way: Way, door: Door, authority: Arc<Authority>) -> Self {
         let upstream = Upstream { door, wire: None, any_lines: false, tag: Vec::new(), said: Vec::new() };
         Self {
-            bridge,
+            way,
             client: None,
             any_lines: false,
             connections: 0,
@@ -142,9 +151,10 @@ impl Stage {
             client
         } else {
             self.connections += 1;
-            let stream = within(TcpStream::connect(self.bridge)).await?;
+            let stream = within(TcpStream::connect(self.way.bridge)).await?;
             let _ = stream.set_nodelay(true);
-            Wire::new(stream)
+            let wire = Wire::new(stream);
+            if self.way.is_implicit { within(wire.connect_tls(&self.way.connector)).await? } else { wire }
         };
         let speaks = step.who == Who::Client;
         match &step.what {
@@ -158,7 +168,8 @@ impl Stage {
             What::Closes => return expect_end(&mut client).await,
             What::HalfCloses if speaks => within(client.finish()).await?,
             What::HalfCloses => expect_end(&mut client).await?,
-            What::StartsTls | What::AndSoOn | What::Answers(_) => {
+            What::StartsTls => client = within(client.connect_tls(&self.way.connector)).await?,
+            What::AndSoOn | What::Answers(_) => {
                 return Err("no client does that".to_owned());
             }
         }

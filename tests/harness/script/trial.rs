@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, path::Path, sync::Arc};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::Value;
 
-use super::{Script, Stage, Step, What, Who, stage::Door};
+use super::{
+    Script, Stage, Step, What, Who,
+    stage::{Door, Way},
+};
 use crate::harness::{
     authority::{APP, Answer, Authority},
     bridge::Bridge,
@@ -58,10 +61,18 @@ pub async fn hold(protocol: &str, path: &Path) {
     for line in &script.setting.limits {
         config = config.limit(line);
     }
+    config = match script.setting.listener.as_str() {
+        "starttls" => config.encrypted(protocol, "starttls", "require_tls = false"),
+        "required" => config.encrypted(protocol, "starttls", "require_tls = true"),
+        "implicit" => config.encrypted(protocol, "implicit", ""),
+        _ => config,
+    };
     let folder = config.write(&certs);
     let bridge = Bridge::start(folder.path());
 
-    let mut stage = Stage::new(bridge.addr(protocol), door, authority);
+    let is_implicit = script.setting.listener == "implicit";
+    let way = Way { bridge: bridge.addr(protocol), connector: certs.connector(), is_implicit };
+    let mut stage = Stage::new(way, door, authority);
     let failed = |number: usize, trouble: String, log: String| {
         panic!("{}:{number}: {trouble}\n\nthe script proves: {}\n\n{log}", path.display(), script.sentence)
     };
