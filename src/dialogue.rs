@@ -251,6 +251,14 @@ impl UpstreamLogin {
         }
         String::from_utf8_lossy(&clean).into_owned()
     }
+
+    /// Keeps what an upstream said, and what it had against the token (RFC 7628 §3.2.2) behind it, where it told; but
+    /// for our own token, which a server may quote: logs must not hold it.
+    #[must_use]
+    pub fn rejected(&self, failure: Failure, said: &str, challenge: Option<&str>) -> Rejected {
+        let whole = challenge.map_or_else(|| said.to_owned(), |challenge| format!("{said} {challenge}"));
+        Rejected::new(failure, &self.redact(&whole))
+    }
 }
 
 /// The half of a protocol that faces the upstream, until it has accepted or refused the token.
@@ -320,6 +328,14 @@ pub struct Remark {
     pub name: &'static str,
     /// What it means.
     pub meaning: &'static str,
+}
+
+/// Writes one line, its end included: CR LF, as in every protocol.
+pub fn put(out: &mut BytesMut, parts: &[&str]) {
+    for part in parts {
+        out.extend_from_slice(part.as_bytes());
+    }
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Bytes taken off a client's input. They may hold a password and are wiped when dropped.

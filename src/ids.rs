@@ -11,11 +11,13 @@ pub enum ProtocolKind {
     Imap,
     /// SMTP message submission, RFC 6409.
     Smtp,
+    /// POP3, RFC 1939.
+    Pop3,
 }
 
 impl ProtocolKind {
     /// Every protocol.
-    pub const ALL: [Self; 2] = [Self::Imap, Self::Smtp];
+    pub const ALL: [Self; 3] = [Self::Imap, Self::Smtp, Self::Pop3];
 
     /// The name in the configuration and in logs: `imap`.
     #[must_use]
@@ -23,6 +25,7 @@ impl ProtocolKind {
         match self {
             Self::Imap => "imap",
             Self::Smtp => "smtp",
+            Self::Pop3 => "pop3",
         }
     }
 }

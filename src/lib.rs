@@ -17,6 +17,7 @@ pub mod imap;
 pub mod net;
 pub mod oauth;
 pub mod policy;
+pub mod pop3;
 pub mod sasl;
 pub mod secret;
 pub mod session;

@@ -13,7 +13,7 @@ const FLOORS: &[&[&str]] = &[
     &["secret", "failure", "ids", "clock"],
     &["sasl", "net", "explain", "store"],
     &["dialogue", "account"],
-    &["imap", "smtp", "policy"],
+    &["imap", "smtp", "pop3", "policy"],
     &["oauth"],
     &["session", "console"],
     &["config"],
@@ -23,7 +23,7 @@ const FLOORS: &[&[&str]] = &[
 ];
 
 /// The protocol rooms.
-const ROOMS: &[&str] = &["imap", "smtp"];
+const ROOMS: &[&str] = &["imap", "smtp", "pop3"];
 
 /// The files of a protocol room, the same in each.
 const ROOM: [&str; 6] = ["client.rs", "mod.rs", "relay.rs", "reply.rs", "upstream.rs", "wire.rs"];
@@ -32,6 +32,7 @@ const ROOM: [&str; 6] = ["client.rs", "mod.rs", "relay.rs", "reply.rs", "upstrea
 const PURE: &[&str] = &[
     "imap/",
     "smtp/",
+    "pop3/",
     "dialogue.rs",
     "sasl/",
     "policy/",
@@ -81,6 +82,7 @@ const EXPOSING: &[&str] = &[
     "dialogue.rs",     // the token is taken out of what an upstream repeats
     "imap/upstream.rs", // the response goes to the upstream
     "smtp/upstream.rs",
+    "pop3/upstream.rs",
     "net/certificate.rs",  // the key of a listener's certificate is parsed
     "net/self_signed.rs",  // or signs that certificate
     "app/certificates.rs", // or is written to the state folder

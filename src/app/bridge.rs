@@ -26,6 +26,7 @@ use crate::{
     ids::{ProtocolKind, SessionId},
     imap::Imap,
     oauth::{ConfigureError, Tokens},
+    pop3::Pop3,
     secret::Source,
     session::{self, House, Ledger, Promises},
     smtp::Smtp,
@@ -164,6 +165,7 @@ impl Bridge {
         match terms.wanted.protocol {
             ProtocolKind::Imap => session::attend::<Imap>(stream, peer, id, terms.entrance, house).await,
             ProtocolKind::Smtp => session::attend::<Smtp>(stream, peer, id, terms.entrance, house).await,
+            ProtocolKind::Pop3 => session::attend::<Pop3>(stream, peer, id, terms.entrance, house).await,
         }
     }
 

@@ -125,7 +125,7 @@ fn refuse_certificate(table: &Table<'_>) {
 
 /// The protocol that a word names.
 pub(super) fn protocol_kind(item: &Item<'_>) -> Option<ProtocolKind> {
-    let word = item.word(&ProtocolKind::ALL.map(ProtocolKind::name), &["pop3"])?;
+    let word = item.word(&ProtocolKind::ALL.map(ProtocolKind::name), &[])?;
     ProtocolKind::ALL.into_iter().find(|kind| kind.name() == word)
 }
 

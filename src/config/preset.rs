@@ -28,6 +28,7 @@ pub(super) struct Preset {
     pub(super) parameters: &'static [(&'static str, &'static str)],
     pub(super) imap: Option<Host>,
     pub(super) smtp: Option<Host>,
+    pub(super) pop3: Option<Host>,
     /// What to do about a host that is not here.
     pub(super) without_host: &'static str,
     /// What the submission host answers to EHLO, less what only concerns the line to it.
@@ -50,6 +51,7 @@ pub(super) struct Endpoints {
 pub(super) struct Delegated {
     pub(super) imap: &'static [&'static str],
     pub(super) smtp: &'static [&'static str],
+    pub(super) pop3: &'static [&'static str],
 }
 
 /// An [`Endpoint`] as a constant.
@@ -81,11 +83,12 @@ macro_rules! exchange {
         Delegated {
             imap: &[concat!($resource, "/IMAP.AccessAsUser.All")],
             smtp: &[concat!($resource, "/SMTP.Send")],
+            pop3: &[concat!($resource, "/POP.AccessAsUser.All")],
         }
     };
 }
 
-const NO_SCOPES: Delegated = Delegated { imap: &[], smtp: &[] };
+const NO_SCOPES: Delegated = Delegated { imap: &[], smtp: &[], pop3: &[] };
 
 /// Has the person choose an account instead of taking the one that the browser is signed in to.
 const CHOOSE: &[(&str, &str)] = &[("prompt", "select_account")];
@@ -112,6 +115,7 @@ const MICROSOFT365: Preset = Preset {
     parameters: CHOOSE,
     imap: Some(Host("outlook.office365.com", 993, Implicit)),
     smtp: Some(Host("smtp.office365.com", 587, StartTls)),
+    pop3: Some(Host("outlook.office365.com", 995, Implicit)),
     without_host: ASK_FOR_HOST,
     // As in jstedfast/MailKit#1770 of 2024 and the captures since 2021 that agree with it.
     smtp_capabilities: &[
@@ -139,6 +143,7 @@ pub(super) const PRESETS: [Preset; 10] = [
         delegated_scopes: exchange!("https://outlook.office365.us"),
         imap: Some(Host("outlook.office365.us", 993, Implicit)),
         smtp: Some(Host("smtp.office365.us", 587, StartTls)),
+        pop3: Some(Host("outlook.office365.us", 995, Implicit)),
         smtp_capabilities: &[],
         ..MICROSOFT365
     },
@@ -150,6 +155,7 @@ pub(super) const PRESETS: [Preset; 10] = [
         delegated_scopes: exchange!("https://outlook.office365.us"),
         imap: Some(Host("outlook-dod.office365.us", 993, Implicit)),
         smtp: None,
+        pop3: Some(Host("outlook-dod.office365.us", 995, Implicit)),
         without_host: "write a [provider.NAME] that extends it and has the host that your administrator names; \
                        Microsoft lists port 587 for outlook-dod.office365.us",
         smtp_capabilities: &[],
@@ -164,6 +170,7 @@ pub(super) const PRESETS: [Preset; 10] = [
         delegated_scopes: exchange!("https://partner.outlook.cn"),
         imap: Some(Host("partner.outlook.cn", 993, Implicit)),
         smtp: None,
+        pop3: Some(Host("partner.outlook.cn", 995, Implicit)),
         without_host: "write a [provider.NAME] that extends it and has the host, a name under partner.outlook.cn: \
                        Outlook on the web shows it among its settings for POP and IMAP",
         smtp_capabilities: &[],
@@ -176,6 +183,7 @@ pub(super) const PRESETS: [Preset; 10] = [
         delegated_scopes: NO_SCOPES,
         imap: None,
         smtp: Some(Host("smtp-hve.office365.com", 587, StartTls)),
+        pop3: None,
         without_host: "High Volume Email only sends",
         smtp_capabilities: &[],
         ..MICROSOFT365
@@ -190,6 +198,7 @@ pub(super) const PRESETS: [Preset; 10] = [
         application_scopes: &[],
         imap: Some(Host("outlook.office365.com", 993, Implicit)),
         smtp: Some(Host("smtp-mail.outlook.com", 587, StartTls)),
+        pop3: Some(Host("outlook.office365.com", 995, Implicit)),
         smtp_capabilities: &[],
         ..MICROSOFT365
     },
@@ -207,6 +216,7 @@ pub(super) const PRESETS: [Preset; 10] = [
         },
         imap: Some(Host("imap.aol.com", 993, Implicit)),
         smtp: Some(Host("smtp.aol.com", 465, Implicit)),
+        pop3: Some(Host("pop.aol.com", 995, Implicit)),
         ..YAHOO
     },
     // fastmail.com/for-developers/oauth has the flow; endpoints and scopes as in Thunderbird, hosts of
@@ -225,11 +235,13 @@ pub(super) const PRESETS: [Preset; 10] = [
         delegated_scopes: Delegated {
             imap: &["https://www.fastmail.com/dev/protocol-imap"],
             smtp: &["https://www.fastmail.com/dev/protocol-smtp"],
+            pop3: &["https://www.fastmail.com/dev/protocol-pop"],
         },
         identity_scopes: &[],
         parameters: &[],
         imap: Some(Host("imap.fastmail.com", 993, Implicit)),
         smtp: Some(Host("smtp.fastmail.com", 465, Implicit)),
+        pop3: Some(Host("pop.fastmail.com", 995, Implicit)),
         smtp_capabilities: &[],
         ..MICROSOFT365
     },
@@ -250,11 +262,16 @@ const GOOGLE: Preset = Preset {
     grants: &[Grant::AuthorizationCode, Grant::ServiceAccount],
     entra: false,
     application_scopes: &["https://mail.google.com/"],
-    delegated_scopes: Delegated { imap: &["https://mail.google.com/"], smtp: &["https://mail.google.com/"] },
+    delegated_scopes: Delegated {
+        imap: &["https://mail.google.com/"],
+        smtp: &["https://mail.google.com/"],
+        pop3: &["https://mail.google.com/"],
+    },
     identity_scopes: &["openid", "email"],
     parameters: &[("access_type", "offline"), ("prompt", "consent select_account")],
     imap: Some(Host("imap.gmail.com", 993, Implicit)),
     smtp: Some(Host("smtp.gmail.com", 465, Implicit)),
+    pop3: Some(Host("pop.gmail.com", 995, Implicit)),
     smtp_capabilities: &[],
     ..MICROSOFT365
 };
@@ -273,11 +290,12 @@ const YAHOO: Preset = Preset {
     grants: &[Grant::AuthorizationCode],
     entra: false,
     application_scopes: &[],
-    delegated_scopes: Delegated { imap: &["mail-w"], smtp: &["mail-w"] },
+    delegated_scopes: Delegated { imap: &["mail-w"], smtp: &["mail-w"], pop3: &["mail-w"] },
     identity_scopes: &[],
     parameters: &[],
     imap: Some(Host("imap.mail.yahoo.com", 993, Implicit)),
     smtp: Some(Host("smtp.mail.yahoo.com", 465, Implicit)),
+    pop3: Some(Host("pop.mail.yahoo.com", 995, Implicit)),
     smtp_capabilities: &[],
     mechanism: Mechanism::OauthBearer,
     ..MICROSOFT365

@@ -150,6 +150,7 @@ impl<'t> Providers<'t> {
             name: preset.name.to_owned(),
             imap: host_of(preset.imap.as_ref()),
             smtp: host_of(preset.smtp.as_ref()),
+            pop3: host_of(preset.pop3.as_ref()),
             smtp_capabilities: Capabilities(owned(preset.smtp_capabilities)),
             mechanism: preset.mechanism,
             trust: trust.ok()?,
@@ -187,17 +188,18 @@ fn read(name: &str, table: &Table<'_>, trusts: &Trusts) -> Option<Settings> {
     };
     let imap = endpoint(table, ProtocolKind::Imap, base.and_then(|base| host_of(base.imap.as_ref())));
     let smtp = endpoint(table, ProtocolKind::Smtp, base.and_then(|base| host_of(base.smtp.as_ref())));
-    if base.is_none() && table.lacks("imap") && table.lacks("smtp") {
+    let pop3 = endpoint(table, ProtocolKind::Pop3, base.and_then(|base| host_of(base.pop3.as_ref())));
+    if base.is_none() && ProtocolKind::ALL.iter().all(|kind| table.lacks(kind.name())) {
         table.missing(
-            format!("provider {} has neither imap nor smtp", quoted(name)),
-            "add imap = { host = \"…\" } or smtp = { host = \"…\" }",
+            format!("provider {} has none of imap, smtp and pop3", quoted(name)),
+            "add imap = { host = \"…\" }, or smtp or pop3",
         );
     }
     let endpoints = Endpoints::read(table, base);
     let scopes = scopes::of_provider(table, base);
     let mechanism = table.get("sasl").and_then(|item| mechanism(&item));
     let trust = trust(table, trusts);
-    let (imap, smtp) = (imap?, smtp?);
+    let (imap, smtp, pop3) = (imap?, smtp?, pop3?);
     // The same host behind another port is the same service.
     let is_it = |base: &&Preset| match (&smtp, &base.smtp) {
         (Some(smtp), Some(base)) => smtp.host.eq_ignore_ascii_case(&base.endpoint().host),
@@ -208,6 +210,7 @@ fn read(name: &str, table: &Table<'_>, trusts: &Trusts) -> Option<Settings> {
         name: name.to_owned(),
         imap,
         smtp,
+        pop3,
         smtp_capabilities: Capabilities(known.map_or_else(Vec::new, |base| owned(base.smtp_capabilities))),
         mechanism: mechanism.or(base.map(|base| base.mechanism)).unwrap_or_default(),
         trust: trust?,
@@ -293,18 +296,21 @@ fn endpoint(table: &Table<'_>, kind: ProtocolKind, base: Option<Endpoint>) -> Op
 
 fn usual_tls(kind: ProtocolKind) -> UpstreamTls {
     match kind {
-        ProtocolKind::Imap => UpstreamTls::Implicit,
+        ProtocolKind::Imap | ProtocolKind::Pop3 => UpstreamTls::Implicit,
         ProtocolKind::Smtp => UpstreamTls::StartTls,
     }
 }
 
-/// RFC 9051 §2.1 and RFC 8314 §7 for IMAP, RFC 6409 §3.1 and RFC 8314 §7.3 for submission.
+/// RFC 9051 §2.1 and RFC 8314 §7 for IMAP, RFC 6409 §3.1 and RFC 8314 §7.3 for submission, RFC 1939 §3 and
+/// RFC 8314 §7.2 for POP3.
 fn usual_port(kind: ProtocolKind, tls: UpstreamTls) -> u16 {
     match (kind, tls) {
         (ProtocolKind::Imap, UpstreamTls::Implicit) => 993,
         (ProtocolKind::Imap, UpstreamTls::StartTls) => 143,
         (ProtocolKind::Smtp, UpstreamTls::Implicit) => 465,
         (ProtocolKind::Smtp, UpstreamTls::StartTls) => 587,
+        (ProtocolKind::Pop3, UpstreamTls::Implicit) => 995,
+        (ProtocolKind::Pop3, UpstreamTls::StartTls) => 110,
     }
 }
 

@@ -88,20 +88,21 @@ pub(super) const PROVIDER: Keys = Keys {
         "scopes",
         "imap",
         "smtp",
+        "pop3",
         "sasl",
         "ca_file",
     ],
-    later: &["pop3", "outbound_proxy"],
+    later: &["outbound_proxy"],
 };
 
 pub(super) const SCOPES: Keys =
     Keys { place: "scopes of [provider.NAME]", known: &["application", "delegated"], later: &[] };
 
 pub(super) const DELEGATED: Keys =
-    Keys { place: "delegated of scopes", known: &["imap", "smtp"], later: &["pop3"] };
+    Keys { place: "delegated of scopes", known: &["imap", "smtp", "pop3"], later: &[] };
 
 pub(super) const ENDPOINT: Keys =
-    Keys { place: "imap and smtp of [provider.NAME]", known: &["host", "port", "tls"], later: &[] };
+    Keys { place: "imap, smtp and pop3 of [provider.NAME]", known: &["host", "port", "tls"], later: &[] };
 
 pub(super) const SECRET: Keys =
     Keys { place: "a secret value", known: &["env", "file", "command", "credential"], later: &[] };

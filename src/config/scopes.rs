@@ -40,6 +40,7 @@ pub(super) fn of_preset(preset: &Preset) -> ByProtocol {
     let scopes = |kind| match kind {
         ProtocolKind::Imap => preset.delegated_scopes.imap,
         ProtocolKind::Smtp => preset.delegated_scopes.smtp,
+        ProtocolKind::Pop3 => preset.delegated_scopes.pop3,
     };
     let of = |kind| Some((kind, owned(scopes(kind)))).filter(|(_, scopes)| !scopes.is_empty());
     ProtocolKind::ALL.into_iter().filter_map(of).collect()

@@ -85,7 +85,7 @@ impl Claims {
     pub fn lacks(&self, kind: ProtocolKind) -> Option<Explanation> {
         if self.is_for(&GRAPH) {
             return Some(Explanation::new(
-                "the token is for Microsoft Graph, which serves neither IMAP nor SMTP",
+                "the token is for Microsoft Graph, which serves neither IMAP nor POP3 nor SMTP",
                 "let scopes name those of https://outlook.office.com alone",
             ));
         }
@@ -111,6 +111,8 @@ impl Claims {
             (ProtocolKind::Imap, true) => "IMAP.AccessAsApp",
             (ProtocolKind::Smtp, false) => "SMTP.Send",
             (ProtocolKind::Smtp, true) => "SMTP.SendAsApp",
+            (ProtocolKind::Pop3, false) => "POP.AccessAsUser.All",
+            (ProtocolKind::Pop3, true) => "POP.AccessAsApp",
         }
     }
 

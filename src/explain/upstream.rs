@@ -69,6 +69,16 @@ const SETTINGS: &[Entry] = &[
         "check the provider's host and port, and SMTP AUTH of the mailbox",
     ),
     (
+        Begins("AUTH XOAUTH2 refused"),
+        "it does not take the login by token",
+        "check POP of the mailbox, and the provider's host, port and sasl",
+    ),
+    (
+        Begins("AUTH OAUTHBEARER refused"),
+        "it does not take the login by token",
+        "check POP of the mailbox, and the provider's host, port and sasl",
+    ),
+    (
         Begins("504"),
         "it does not take the login by token (504)",
         "check SMTP AUTH of the tenant and the mailbox, and the provider's sasl",
@@ -92,6 +102,11 @@ const TOKEN: &[Entry] = &[
         "535 5.7.3 Authentication unsuccessful",
         "check SMTP.SendAsApp, admin consent, New-ServicePrincipal, and SMTP AUTH of the mailbox",
     ),
+    (
+        Begins("-ERR Authentication failure"),
+        "-ERR Authentication failure",
+        "check POP.AccessAsApp, admin consent, New-ServicePrincipal, Add-MailboxPermission and PopEnabled",
+    ),
 ];
 
 /// Explains why `endpoint` did not let us into `mailbox`.
@@ -104,7 +119,7 @@ pub fn rejected(endpoint: &str, mailbox: &str, failure: Failure, said: &str) -> 
     let cause = |what: &str| format!("{endpoint} refuses mailbox {mailbox}: {what}");
     let explained = |explanation| Refusal::explained(failure, explanation);
     if failure != Failure::UpstreamRefused {
-        let throttled = said.contains("throttled");
+        let throttled = said.contains("throttled") || said.contains("[LOGIN-DELAY]");
         let explanation = Explanation::new(format!("{endpoint}: {said}"), cure_for_stranger(failure, said));
         let try_again = failure == Failure::UpstreamUnavailable && !throttled;
         return Verdict { refusal: explained(explanation), token_may_help: false, try_again };
@@ -131,8 +146,8 @@ pub fn scrubbed(said: &str) -> String {
 /// its port is a slip in the configuration.
 fn cure_for_stranger(failure: Failure, said: &str) -> &'static str {
     const STRANGERS: [(&str, &str); 3] = [
-        ("220", "that is an SMTP server: check imap of the provider"),
-        ("* OK", "that is an IMAP server: check smtp of the provider"),
+        ("220", "that is an SMTP server: check imap and pop3 of the provider"),
+        ("* OK", "that is an IMAP server: check smtp and pop3 of the provider"),
         ("+OK", "that is a POP3 server: check the provider"),
     ];
     let stranger = STRANGERS.iter().find(|(greeting, _)| said.starts_with(greeting));
@@ -193,9 +208,12 @@ mod tests {
     #[test]
     fn a_code_is_known_at_the_beginning_of_a_reply_only() {
         let settings = |said| !refused(said).token_may_help;
-        for said in
-            ["504", "504 5.7.4 Unrecognized authentication type", "EHLO offers no AUTH XOAUTH2 (none)"]
-        {
+        for said in [
+            "504",
+            "504 5.7.4 Unrecognized authentication type",
+            "EHLO offers no AUTH XOAUTH2 (none)",
+            "AUTH XOAUTH2 refused: -ERR Protocol error. 14",
+        ] {
             assert!(settings(said), "{said}");
         }
         assert!(settings("535 5.7.139 Authentication unsuccessful"));
@@ -239,7 +257,11 @@ mod tests {
         }
         let stranger = rejected("h:993", "ann@contoso.com", Failure::UpstreamViolation, "220 h ESMTP");
         assert!(
-            stranger.refusal.line().unwrap().ends_with("that is an SMTP server: check imap of the provider")
+            stranger
+                .refusal
+                .line()
+                .unwrap()
+                .ends_with("that is an SMTP server: check imap and pop3 of the provider")
         );
     }
 
@@ -248,6 +270,8 @@ mod tests {
         let troubled = |said| rejected("h:993", "ann@contoso.com", Failure::UpstreamUnavailable, said);
         assert!(troubled("* BYE try later").try_again);
         assert!(!troubled("BAD Request is throttled. Suggested Backoff Time: 299961 milliseconds").try_again);
+        assert!(!troubled("-ERR [LOGIN-DELAY] minimum time between mail checks is 5 minutes").try_again);
+        assert!(troubled("-ERR [IN-USE] do you have another POP session running?").try_again);
         let violation = rejected("h:993", "ann@contoso.com", Failure::UpstreamViolation, "GARBAGE");
         assert!(!violation.try_again);
     }

@@ -6,11 +6,11 @@ use bytes::BytesMut;
 
 use super::{
     reply,
-    wire::{self, Command, Frame, Verb, put},
+    wire::{self, Command, Frame, Verb},
 };
 use crate::{
     dialogue::{
-        Afterwards, Ceilings, ClientDialogue, ClientStep, Dismissal, Offer, Taken, Violation, Welcome,
+        Afterwards, Ceilings, ClientDialogue, ClientStep, Dismissal, Offer, Taken, Violation, Welcome, put,
     },
     failure::Refusal,
     sasl::{ClientMechanism, Credentials, Exchange, Turn},
@@ -152,8 +152,7 @@ impl Client {
         let Some(mechanism) = ClientMechanism::from_name(mechanism) else {
             return self.err(command.tag, "NO [CANNOT] this mechanism is not offered", out);
         };
-        let (mut exchange, challenge) = Exchange::start(mechanism);
-        let turn = initial.map_or(Turn::Challenge(challenge), |initial| exchange.respond(initial));
+        let (exchange, turn) = Exchange::begin(mechanism, initial.map(|initial| initial.as_slice()));
         self.state = State::AwaitResponse { tag: command.tag.to_owned(), exchange };
         self.turn(command.tag, turn, out)
     }

@@ -5,9 +5,8 @@
 
 use bytes::BytesMut;
 
-use super::wire::put;
 use crate::{
-    dialogue::{Afterwards, Capabilities, Dismissal, Violation, Welcome},
+    dialogue::{Afterwards, Capabilities, Dismissal, Violation, Welcome, put},
     failure::{Failure, Refusal, printable},
 };
 

@@ -6,9 +6,11 @@
 
 use bytes::BytesMut;
 
-use super::wire::{Frame, Reply, Status, Text, frame, put};
+use super::wire::{Frame, Reply, Status, Text, frame};
 use crate::{
-    dialogue::{Capabilities, Ceilings, Rejected, UpstreamDialogue, UpstreamLogin, UpstreamStep, Welcome},
+    dialogue::{
+        Capabilities, Ceilings, Rejected, UpstreamDialogue, UpstreamLogin, UpstreamStep, Welcome, put,
+    },
     failure::Failure,
     sasl::error_challenge,
 };
@@ -270,15 +272,10 @@ impl Upstream {
         self.rejected(failure, without_tag(line))
     }
 
-    /// Keeps what the upstream said, and what it had against the token behind it; but for our own
-    /// token, which a server may quote: logs must not hold it.
     fn rejected(&self, failure: Failure, said: &str) -> Rejected {
-        let mut said = said.to_owned();
-        if let State::AwaitOutcome { challenge: Some(challenge), .. } = &self.state {
-            said.push(' ');
-            said.push_str(challenge);
-        }
-        Rejected::new(failure, &self.login.redact(&said))
+        let challenge =
+            if let State::AwaitOutcome { challenge, .. } = &self.state { challenge.as_deref() } else { None };
+        self.login.rejected(failure, said, challenge)
     }
 }
 

@@ -1,9 +1,8 @@
-//! IMAP on the wire: bytes to commands and replies, and lines to bytes.
+//! IMAP on the wire: bytes to commands and replies.
 //!
 //! Pure functions. Commands are read as clients write them, not as RFC 3501 §9 would have it: any byte
 //! in an atom, 8-bit text in quotes, doubled spaces, bare LF. Replies are read as far as a login needs.
 
-use bytes::BytesMut;
 use zeroize::Zeroizing;
 
 use crate::dialogue::{Capabilities, Ceilings, Violation};
@@ -355,12 +354,4 @@ impl<'a> Text<'a> {
 fn capabilities(list: &str) -> Capabilities {
     let is_atom = |name: &&str| name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b']');
     Capabilities(list.split_ascii_whitespace().filter(is_atom).map(str::to_owned).collect())
-}
-
-/// Writes one line.
-pub(super) fn put(out: &mut BytesMut, parts: &[&str]) {
-    for part in parts {
-        out.extend_from_slice(part.as_bytes());
-    }
-    out.extend_from_slice(b"\r\n");
 }

@@ -153,7 +153,7 @@ pub fn admit(verified: &Verified, kind: ProtocolKind) -> Result<Permit, Refusal>
     };
     let user = match (kind, &account.smtp_user) {
         (ProtocolKind::Smtp, Some(user)) => user.clone(),
-        (ProtocolKind::Smtp, None) | (ProtocolKind::Imap, _) => mailbox.clone(),
+        (ProtocolKind::Smtp, None) | (ProtocolKind::Imap | ProtocolKind::Pop3, _) => mailbox.clone(),
     };
     Ok(Permit { account: Arc::clone(account), mailbox, user, shown: verified.shown().cloned() })
 }

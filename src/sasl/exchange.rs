@@ -69,9 +69,16 @@ pub enum Turn {
 }
 
 impl Exchange {
-    /// Starts an exchange; returns the first challenge beside it, empty for PLAIN.
+    /// Begins an exchange with the initial response, if the command had one; returns beside it what follows.
     #[must_use]
-    pub fn start(mechanism: ClientMechanism) -> (Self, &'static str) {
+    pub fn begin(mechanism: ClientMechanism, initial: Option<&[u8]>) -> (Self, Turn) {
+        let (mut exchange, challenge) = Self::start(mechanism);
+        let turn = initial.map_or(Turn::Challenge(challenge), |initial| exchange.respond(initial));
+        (exchange, turn)
+    }
+
+    /// Starts an exchange; returns the first challenge beside it, empty for PLAIN.
+    fn start(mechanism: ClientMechanism) -> (Self, &'static str) {
         match mechanism {
             ClientMechanism::Plain => (Self(Await::Plain), ""),
             ClientMechanism::Login => (Self(Await::Username), USERNAME),

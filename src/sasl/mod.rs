@@ -3,7 +3,7 @@
 //!
 //! RFC 4422, 4616 (PLAIN), draft-murchison-sasl-login-00 (LOGIN), RFC 7628 (OAUTHBEARER), and
 //! Microsoft's and Google's pages on XOAUTH2. Base64 and line ends belong to the protocols' profiles
-//! (RFC 4954 §4, RFC 3501 §6.2.2), which agree, so that [`Exchange`] serves them both.
+//! (RFC 4954 §4, RFC 3501 §6.2.2, RFC 5034 §4), which agree, so that [`Exchange`] serves them all.
 
 mod bearer;
 mod exchange;

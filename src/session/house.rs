@@ -25,6 +25,8 @@ pub struct Provider {
     pub imap: Option<Endpoint>,
     /// Where submission is spoken, if it is.
     pub smtp: Option<Endpoint>,
+    /// Where POP3 is spoken, if it is.
+    pub pop3: Option<Endpoint>,
     /// What its submission is known to have before anybody has logged in there; empty where nothing is.
     pub smtp_capabilities: Capabilities,
     /// How the access token is shown.
@@ -40,6 +42,7 @@ impl Provider {
         match kind {
             ProtocolKind::Imap => self.imap.as_ref(),
             ProtocolKind::Smtp => self.smtp.as_ref(),
+            ProtocolKind::Pop3 => self.pop3.as_ref(),
         }
     }
 
@@ -47,8 +50,8 @@ impl Provider {
     #[must_use]
     pub fn capabilities(&self, kind: ProtocolKind) -> Capabilities {
         match kind {
-            // Clients ask for them again after the login: nothing is promised before.
-            ProtocolKind::Imap => Capabilities::default(),
+            // The reply to the login tells them (IMAP), or only what every server has is promised before (POP3).
+            ProtocolKind::Imap | ProtocolKind::Pop3 => Capabilities::default(),
             ProtocolKind::Smtp => self.smtp_capabilities.clone(),
         }
     }

@@ -117,6 +117,7 @@ mod tests {
             name: name.to_owned(),
             imap: None,
             smtp: Some(submission(host)),
+            pop3: None,
             smtp_capabilities: list(known),
             mechanism: Mechanism::Xoauth2,
             trust: Arc::new(Trust::new(None).unwrap()),

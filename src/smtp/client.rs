@@ -4,11 +4,11 @@ use bytes::BytesMut;
 
 use super::{
     reply,
-    wire::{Command, Verb, put},
+    wire::{Command, Verb},
 };
 use crate::{
     dialogue::{
-        Afterwards, Ceilings, ClientDialogue, ClientStep, Dismissal, Offer, Taken, Violation, Welcome,
+        Afterwards, Ceilings, ClientDialogue, ClientStep, Dismissal, Offer, Taken, Violation, Welcome, put,
     },
     failure::{Refusal, printable},
     sasl::{ClientMechanism, Exchange, Turn},
@@ -118,8 +118,7 @@ impl Client {
         let Some(mechanism) = ClientMechanism::from_name(mechanism) else {
             return self.err("504 5.5.4 This mechanism is not offered", out);
         };
-        let (mut exchange, challenge) = Exchange::start(mechanism);
-        let turn = initial.map_or(Turn::Challenge(challenge), |initial| exchange.respond(initial));
+        let (exchange, turn) = Exchange::begin(mechanism, initial);
         self.state = State::AwaitResponse { exchange };
         self.turn(turn, out)
     }

@@ -5,9 +5,8 @@
 
 use bytes::BytesMut;
 
-use super::wire::put;
 use crate::{
-    dialogue::{Afterwards, Dismissal, Violation},
+    dialogue::{Afterwards, Dismissal, Violation, put},
     failure::{Failure, Refusal},
 };
 

@@ -6,9 +6,9 @@
 
 use bytes::BytesMut;
 
-use super::wire::{Reply, is_domain, put};
+use super::wire::{Reply, is_domain};
 use crate::{
-    dialogue::{Capabilities, Rejected, UpstreamDialogue, UpstreamLogin, UpstreamStep, Welcome},
+    dialogue::{Capabilities, Rejected, UpstreamDialogue, UpstreamLogin, UpstreamStep, Welcome, put},
     failure::{Failure, printable},
     sasl::error_challenge,
 };
@@ -80,7 +80,7 @@ impl Upstream {
                 self.state = State::Over;
                 return Ok(Some(UpstreamStep::Ready(Welcome { text: reply.lines.join(" "), capabilities })));
             }
-            (_, code) => return Err(self.rejected(self.failure(code), reply.said())),
+            (_, code) => return Err(self.rejected(self.failure(code), &reply.said())),
         }
         Ok(None)
     }
@@ -93,7 +93,7 @@ impl Upstream {
     fn starttls(&mut self, ehlo: &Reply, out: &mut BytesMut) -> Result<(), Rejected> {
         if !extensions(ehlo).any(|(keyword, _)| keyword.eq_ignore_ascii_case("STARTTLS")) {
             let said = format!("no STARTTLS offered ({})", ehlo.said());
-            return Err(self.rejected(Failure::UpstreamViolation, said));
+            return Err(self.rejected(Failure::UpstreamViolation, &said));
         }
         put(out, &["STARTTLS"]);
         self.state = State::AwaitStartTls;
@@ -109,7 +109,7 @@ impl Upstream {
         if !offers.clone().any(listed) {
             let offer = offers.next().unwrap_or("no AUTH at all");
             let said = format!("EHLO offers no AUTH {mechanism} ({offer})");
-            return Err(self.rejected(Failure::UpstreamRefused, said));
+            return Err(self.rejected(Failure::UpstreamRefused, &said));
         }
         put(out, &["AUTH ", mechanism]);
         self.state = State::AwaitChallenge { capabilities: for_clients(ehlo) };
@@ -127,14 +127,10 @@ impl Upstream {
         }
     }
 
-    /// Keeps what the upstream said, and what it had against the token behind it; but for our own
-    /// token, which a server may quote: logs must not hold it.
-    fn rejected(&self, failure: Failure, mut said: String) -> Rejected {
-        if let State::AwaitOutcome { challenge: Some(challenge), .. } = &self.state {
-            said.push(' ');
-            said.push_str(challenge);
-        }
-        Rejected::new(failure, &self.login.redact(&said))
+    fn rejected(&self, failure: Failure, said: &str) -> Rejected {
+        let challenge =
+            if let State::AwaitOutcome { challenge, .. } = &self.state { challenge.as_deref() } else { None };
+        self.login.rejected(failure, said, challenge)
     }
 }
 
@@ -177,7 +173,8 @@ impl UpstreamDialogue for Upstream {
             self.ehlo(false, out);
         }
         while !matches!(self.state, State::AwaitTls | State::Over) {
-            let taken = Reply::take(input).map_err(|said| self.rejected(Failure::UpstreamViolation, said))?;
+            let taken =
+                Reply::take(input).map_err(|said| self.rejected(Failure::UpstreamViolation, &said))?;
             let Some(reply) = taken else { break };
             if let Some(step) = self.reply(&reply, out)? {
                 return Ok(step);

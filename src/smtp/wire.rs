@@ -1,4 +1,4 @@
-//! SMTP on the wire: bytes to commands and replies, and lines to bytes.
+//! SMTP on the wire: bytes to commands and replies.
 //!
 //! Pure functions. Commands are read as clients write them: any case, doubled spaces, bare LF.
 
@@ -151,14 +151,6 @@ fn reply_line(line: &str) -> Option<(u16, bool, &str)> {
         Some(_) => return None,
     };
     (200..600).contains(&code).then(|| (code, goes_on, rest.get(1..).unwrap_or_default()))
-}
-
-/// Writes one line.
-pub(super) fn put(out: &mut BytesMut, parts: &[&str]) {
-    for part in parts {
-        out.extend_from_slice(part.as_bytes());
-    }
-    out.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]

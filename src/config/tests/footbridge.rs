@@ -382,7 +382,7 @@ fn a_provider_is_checked_by_every_key() {
             "[provider.google]\n[provider.lab]",
             &[
                 "footbridge.toml:21:1: \"google\" is the name of a preset",
-                "footbridge.toml:21:1: provider \"google\" has neither imap nor smtp",
+                "footbridge.toml:21:1: provider \"google\" has none of imap, smtp and pop3",
                 "footbridge.toml:21:1: [provider.google] has no token_url",
             ],
         ),

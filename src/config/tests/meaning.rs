@@ -56,6 +56,25 @@ fn the_preset_is_exchange_online() {
 }
 
 #[test]
+fn a_third_protocol_is_listened_for_dialled_and_allowed_like_the_others() {
+    let main = with(MAIN, "protocol = \"smtp\"", "protocol = \"pop3\"");
+    for (written, port, tls) in [
+        ("", 995, UpstreamTls::Implicit),
+        (", tls = \"starttls\"", 110, UpstreamTls::StartTls),
+        (", port = 1995", 1995, UpstreamTls::Implicit),
+    ] {
+        let main = format!("{main}pop3 = {{ host = \"pop.example.com\"{written} }}\n");
+        let loaded = loaded(&main, &format!("{MAPPINGS}protocols = [\"pop3\", \"imap\"]\n"));
+        assert_eq!(loaded.config.listeners[1].protocol, ProtocolKind::Pop3);
+        assert_eq!(loaded.config.upstreams[0].1.pop3, Some(endpoint("pop.example.com", port, tls)));
+        assert_eq!(loaded.accounts[0].protocols, [ProtocolKind::Pop3, ProtocolKind::Imap]);
+    }
+    let scopes = "{ application = [\"mail\"], delegated = { pop3 = [\"pop\"] } }";
+    let config = loaded(&with(MAIN, "{ application = [\"mail\"] }", scopes), MAPPINGS).config;
+    assert_eq!(config.apps[0].delegated_scopes, [(ProtocolKind::Pop3, vec!["pop".to_owned()])].into());
+}
+
+#[test]
 fn a_provider_extends_a_preset_by_what_it_says() {
     let lab = "extends = \"microsoft365\"\nimap = { port = 10993 }\nsmtp = { host = \"relay\", tls = \"implicit\" }\nsasl = \"oauthbearer\"\n";
     let main = format!("{}[provider.lab]\n{lab}", MAIN.split("[provider.lab]").next().unwrap());
@@ -63,6 +82,7 @@ fn a_provider_extends_a_preset_by_what_it_says() {
     let provider = &config.upstreams[0].1;
     assert_eq!(provider.imap, Some(endpoint("outlook.office365.com", 10993, UpstreamTls::Implicit)));
     assert_eq!(provider.smtp, Some(endpoint("relay", 465, UpstreamTls::Implicit)));
+    assert_eq!(provider.pop3, Some(endpoint("outlook.office365.com", 995, UpstreamTls::Implicit)));
     assert_eq!(provider.mechanism, Mechanism::OauthBearer);
     assert_eq!(config.apps[0].authority.token_url.host_str(), Some("login.microsoftonline.com"));
 }

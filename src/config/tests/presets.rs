@@ -26,6 +26,8 @@ fn every_preset_is_complete_by_what_its_grants_ask_for() {
         assert_eq!(app_only, !preset.application_scopes.is_empty(), "{name}");
         assert_eq!(consent, !preset.delegated_scopes.imap.is_empty(), "{name}");
         assert_eq!(consent, !preset.delegated_scopes.smtp.is_empty(), "{name}");
+        assert_eq!(consent, !preset.delegated_scopes.pop3.is_empty(), "{name}");
+        assert_eq!(preset.pop3.is_some(), preset.imap.is_some(), "{name}");
         assert!(preset.imap.is_some() || preset.smtp.is_some(), "{name}");
         let urls = [Some(preset.endpoints.token), preset.endpoints.authorize, preset.endpoints.device];
         for url in urls.into_iter().flatten() {
@@ -66,10 +68,13 @@ fn microsoft_gives_each_cloud_its_own_authority_and_scopes() {
         assert_eq!(app.authority.device_url.as_ref().unwrap().as_str(), format!("{base}/devicecode"));
         assert_eq!(app.delegated_scopes[&ProtocolKind::Imap], [format!("{resource}/IMAP.AccessAsUser.All")]);
         assert_eq!(app.delegated_scopes[&ProtocolKind::Smtp], [format!("{resource}/SMTP.Send")]);
+        assert_eq!(app.delegated_scopes[&ProtocolKind::Pop3], [format!("{resource}/POP.AccessAsUser.All")]);
         assert!(app.application_scopes[0].ends_with("/.default"));
         assert_eq!(app.consent.identity_scopes, ["openid", "profile", "offline_access"]);
         assert_eq!(app.consent.parameters, [("prompt".to_owned(), "select_account".to_owned())]);
-        assert_eq!(config.upstreams[0].1.imap.as_ref().unwrap().host, imap);
+        let provider = &config.upstreams[0].1;
+        assert_eq!(provider.imap.as_ref().unwrap().host, imap);
+        assert_eq!(provider.pop3.as_ref().unwrap().to_string(), format!("{imap}:995"));
     }
 }
 
@@ -100,7 +105,7 @@ fn providers_without_tenants_need_none() {
         assert_eq!(loaded.warnings(), [], "{name}");
         let provider = &loaded.config.upstreams[0].1;
         assert_eq!(provider.mechanism, mechanism, "{name}");
-        assert!(provider.imap.is_some() && provider.smtp.is_some(), "{name}");
+        assert!(ProtocolKind::ALL.iter().all(|kind| provider.endpoint(*kind).is_some()), "{name}");
         assert_eq!(preset::find(name).unwrap().entra, name == "outlook");
     }
 }
