@@ -49,6 +49,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let folder = Config::new(&authority, &exchange)
         .bind("imap", &free_or_any(1143))
         .bind("smtp", &free_or_any(1587))
+        .pop3(exchange.endpoint("pop3", false))
+        .bind("pop3", &free_or_any(1110))
         .account(LOGIN, PASSWORD)
         .write(&certs);
     let letter = folder.path().join("letter.eml");
@@ -86,6 +88,7 @@ fn introduce(app: &App, folder: &Path, letter: &Path) {
     let addr = |wanted| app.addresses().find(|(kind, _)| *kind == wanted).map(|(_, addr)| addr.to_string());
     let imap = addr(ProtocolKind::Imap).unwrap_or_default();
     let smtp = addr(ProtocolKind::Smtp).unwrap_or_default();
+    let pop3 = addr(ProtocolKind::Pop3).unwrap_or_default();
     let letter = letter.display();
     println!(
         "\
@@ -93,13 +96,15 @@ Footbridge is running, with a pretend Exchange Online behind it.
 
   IMAP  {imap}      login     {LOGIN}
   SMTP  {smtp}      password  {PASSWORD}
+  POP3  {pop3}
 
-List the folders, read the first message, send one, and find it in the inbox:
+List the folders, read the first message, send one, find it in the inbox, and fetch it by POP3:
 
   curl -u {LOGIN}:{PASSWORD} imap://{imap}/
   curl -u {LOGIN}:{PASSWORD} 'imap://{imap}/INBOX;MAILINDEX=1'
   curl -u {LOGIN}:{PASSWORD} smtp://{smtp} --mail-from {LOGIN} --mail-rcpt {LOGIN} -T {letter}
   curl -u {LOGIN}:{PASSWORD} 'imap://{imap}/INBOX;MAILINDEX=2'
+  curl -u {LOGIN}:{PASSWORD} pop3://{pop3}/2
 
 The configuration is in {folder}. Ctrl-C ends it all.
 ",

@@ -111,10 +111,58 @@ async fn lettre_sends_many_messages_on_one_connection() {
     assert_eq!(world.authority.requests().get(), 1);
 }
 
+/// A world in which mail is fetched by POP3 as well.
+fn world_with_pop3(starttls: bool) -> World {
+    World::with(|config, _, exchange| config.pop3(exchange.endpoint("pop3", starttls)))
+}
+
+/// There is no POP3 client in the libraries that are asynchronous and well kept: this one says what fetchmail does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mail_is_fetched_and_deleted_by_pop3() {
+    for starttls in [false, true] {
+        let world = world_with_pop3(starttls);
+        world.exchange.mailboxes().deliver(ANN, LETTER);
+        world.exchange.mailboxes().deliver(ANN, "Subject: dots\r\n\r\n.\r\n..\r\n");
+        let mut client = world.pop3(ANN).await;
+        client.say("STAT").await;
+        client.expect("+OK 2 {…}").await;
+        client.say("UIDL").await;
+        let ids = client.until(".").await;
+        assert_eq!(ids.len(), 4, "{ids:?}");
+        client.say("TOP 1 0").await;
+        let top = client.until(".").await.join("\r\n");
+        assert!(top.contains("Subject: Tea?") && !top.contains("At four."), "{top}");
+        client.send("RETR 1\r\nDELE 1\r\nRETR 2\r\n").await;
+        let letter = client.until(".").await;
+        assert_eq!(letter.join("\r\n"), format!("+OK\r\n{LETTER}."));
+        client.expect("+OK").await;
+        let dots = client.until(".").await;
+        assert_eq!(dots, ["+OK", "Subject: dots", "", "..", "...", "."]);
+        client.say("QUIT").await;
+        client.expect("+OK {…}").await;
+        client.expect_end().await;
+        assert_eq!(world.exchange.mailboxes().messages(ANN, "INBOX").len(), 1);
+        let shown = world.exchange.attempts();
+        assert_eq!((shown.len(), shown[0].protocol, shown[0].accepted), (1, "pop3", true));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_pop3_refuses_is_renewed_and_one_token_serves_all_protocols() {
+    let world = world_with_pop3(false);
+    world.exchange.challenge_refused();
+    world.exchange.refuse_next(1);
+    drop((world.pop3(ANN).await, world.imap(ANN).await, world.smtp(BOB).await));
+    assert_eq!(world.authority.requests().get(), 2);
+    let mut client = world.connect("pop3").await;
+    let told = client.pop3_login(ANN, "incorrect horse").await;
+    assert_eq!(told, "-ERR [AUTH] username or password is wrong");
+}
+
 /// Ten megabytes there and back, to the byte.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_large_message_passes_unharmed() {
-    let world = World::start();
+    let world = world_with_pop3(false);
     let mut large = b"Subject: large\r\n\r\n".to_vec();
     for number in 0..200_000_u32 {
         large.extend_from_slice(format!("{number:08x} 0123456789abcdef 0123456789abcdef\r\n").as_bytes());
@@ -128,4 +176,9 @@ async fn a_large_message_passes_unharmed() {
     let messages: Vec<_> = session.fetch("1", "BODY[]").await.unwrap().try_collect().await.unwrap();
     assert!(messages[0].body() == Some(&large[..]), "what was sent is what arrives");
     session.logout().await.unwrap();
+    let mut client = world.pop3(ANN).await;
+    client.say("RETR 1").await;
+    client.expect("+OK").await;
+    assert!(client.exactly(large.len()).await == large, "by POP3 as well");
+    client.expect(".").await;
 }

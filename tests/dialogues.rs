@@ -166,6 +166,73 @@ dialogues! {
         words_before_login
         wrong_password
     }
+    pop3 {
+        any_bytes_pass
+        apop_is_refused
+        auth_alone_lists_the_mechanisms
+        auth_cancelled
+        auth_in_lower_case
+        auth_login
+        auth_login_with_initial_response
+        auth_malformed
+        auth_plain
+        auth_plain_with_initial_response
+        auth_plain_with_own_authzid
+        authority_recovers
+        authority_refuses
+        authority_unavailable
+        bytes_behind_the_ok
+        capa_promises
+        client_leaves_in_the_middle
+        commands_behind_the_login
+        consent_needed
+        half_close_is_passed_on
+        http_request
+        line_too_long
+        login_in_another_case
+        login_in_one_packet
+        login_in_pieces
+        login_with_bare_line_feeds
+        long_token
+        no_login_in_time
+        not_permitted
+        pass_without_user
+        password_in_utf_8
+        password_of_strange_bytes
+        password_with_quotes
+        password_with_spaces_around
+        refused_token_is_renewed
+        refused_token_with_challenge
+        second_login_uses_the_same_token
+        second_user_before_the_password
+        stls_is_not_offered
+        stranger_learns_nothing
+        throttled
+        tls_hello
+        token_refused_twice
+        too_many_errors
+        too_many_wrong_passwords
+        upstream_closes_early
+        upstream_delays_logins
+        upstream_greets_with_err
+        upstream_is_busy_once
+        upstream_is_in_use_once
+        upstream_is_silent
+        upstream_never_ends_its_line
+        upstream_of_another_front_end
+        upstream_refuses_starttls
+        upstream_repeats_the_token
+        upstream_repeats_the_token_in_its_welcome
+        upstream_speaks_garbage
+        upstream_starttls
+        upstream_starttls_injection
+        upstream_takes_no_token
+        upstream_welcomes_in_its_own_words
+        what_the_upstream_says_last_passes
+        wildcard_opens_its_mailboxes
+        words_before_login
+        wrong_password
+    }
 }
 
 #[test]

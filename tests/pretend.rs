@@ -126,3 +126,48 @@ async fn a_submitted_message_arrives_to_the_byte() {
     assert_eq!(sent, [b"Subject: x\r\n\r\n.dot\r\n".to_vec(), b"abc\n\r\n".to_vec()]);
     assert_eq!(exchange.mailboxes().messages(ANN, "INBOX").len(), 2);
 }
+
+#[tokio::test]
+async fn mail_is_fetched_by_pop3() {
+    let certs = Certs::new();
+    let authority = Authority::start(&certs);
+    let exchange = Exchange::start(&certs, &authority);
+    exchange.mailboxes().create(ANN);
+    exchange.mailboxes().deliver(ANN, "Subject: one\r\n\r\n.dot\r\nlast");
+    exchange.mailboxes().deliver(ANN, "Subject: two\r\n\r\n");
+    let (token, _) = authority.issuer().mint(APP.0, APP.1);
+
+    let mut client = Client::connect(exchange.pop3.addr()).await;
+    client.expect("+OK The Microsoft Exchange POP3 service is ready. {…}").await;
+    client.say("CAPA").await;
+    assert!(client.until(".").await.contains(&"STLS".to_owned()));
+    client.say("AUTH XOAUTH2").await;
+    client.expect("-ERR Protocol error. 14").await;
+    client.say("STLS").await;
+    client.expect("+OK Begin TLS negotiation.").await;
+    let mut client = client.start_tls(&certs.connector()).await;
+    client.say(&format!("AUTH XOAUTH2 {}", xoauth2(ANN, &token))).await;
+    client.expect("-ERR {…}").await;
+    for (shown, answer) in [("nonsense", "-ERR Authentication failure: {…}"), (&token, "+OK User {…}")] {
+        client.say("AUTH XOAUTH2").await;
+        client.expect("+ ").await;
+        client.say(&xoauth2(ANN, shown)).await;
+        client.expect(answer).await;
+    }
+    client.say("LIST").await;
+    assert_eq!(client.until(".").await, ["+OK 2 42", "1 26", "2 16", "."]);
+    client.say("RETR 1").await;
+    assert_eq!(client.until(".").await, ["+OK", "Subject: one", "", "..dot", "last", "."]);
+    client.say("TOP 1 1").await;
+    assert_eq!(client.until(".").await, ["+OK", "Subject: one", "", "..dot", "."]);
+    client.send("DELE 1\r\nSTAT\r\nRETR 1\r\nRSET\r\nSTAT\r\nDELE 2\r\nUIDL 1\r\nNOOP\r\n").await;
+    for answer in ["+OK", "+OK 1 16", "-ERR {…}", "+OK", "+OK 2 42", "+OK", "+OK 1 AAMk{…}", "+OK"] {
+        client.expect(answer).await;
+    }
+    assert_eq!(exchange.mailboxes().messages(ANN, "INBOX").len(), 2);
+    client.say("QUIT").await;
+    client.expect("+OK {…}").await;
+    client.expect_end().await;
+    let left = exchange.mailboxes().messages(ANN, "INBOX");
+    assert_eq!(left.iter().map(|message| message.uid).collect::<Vec<_>>(), [1]);
+}

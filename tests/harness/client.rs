@@ -99,6 +99,15 @@ impl Client {
         self.line().await
     }
 
+    /// POP3: reads the greeting, logs in and returns the reply to the password.
+    pub async fn pop3_login(&mut self, login: &str, password: &str) -> String {
+        self.expect("+OK {…}").await;
+        self.say(&format!("USER {login}")).await;
+        self.expect("+OK {…}").await;
+        self.say(&format!("PASS {password}")).await;
+        self.line().await
+    }
+
     /// SMTP: reads the greeting, says EHLO, logs in and returns the reply.
     pub async fn smtp_login(&mut self, login: &str, password: &str) -> String {
         self.expect("220 {…}").await;

@@ -32,7 +32,7 @@ pub struct Config {
 pub type Upstream = (SocketAddr, &'static str);
 
 impl Config {
-    /// Listeners for both protocols on free ports, and the app `contoso` at an authority and an
+    /// Listeners for IMAP and SMTP on free ports, and the app `contoso` at an authority and an
     /// Exchange, the usual way to each: IMAP with implicit TLS, submission with STARTTLS.
     pub fn new(authority: &Authority, exchange: &Exchange) -> Self {
         Self::empty().app(
@@ -105,6 +105,14 @@ impl Config {
         keys: Keys,
     ) -> Self {
         self.apps.push(App::with_keys(name, authority, imap, smtp, keys));
+        self
+    }
+
+    /// Adds a listener for POP3 on a free port, and where the apps so far have POP3.
+    #[must_use]
+    pub fn pop3(mut self, upstream: Upstream) -> Self {
+        self.listeners.push(("pop3".to_owned(), "127.0.0.1:0".to_owned()));
+        self.apps = self.apps.into_iter().map(|app| app.with_upstream("pop3", upstream)).collect();
         self
     }
 

@@ -1,8 +1,9 @@
-//! A pretend Exchange Online: IMAP and SMTP submission that take only the access tokens of a pretend
+//! A pretend Exchange Online: IMAP, POP3 and SMTP submission that take only the access tokens of a pretend
 //! authority, in Exchange's own words, over mailboxes in memory.
 
 mod imap;
 mod mailbox;
+mod pop3;
 mod smtp;
 
 use std::{
@@ -38,6 +39,10 @@ pub struct Exchange {
     pub smtps: Door,
     /// Submission with STARTTLS.
     pub smtp: Door,
+    /// POP3, encrypted from the first byte.
+    pub pop3s: Door,
+    /// POP3 with STLS.
+    pub pop3: Door,
     shared: Arc<Shared>,
 }
 
@@ -75,7 +80,7 @@ pub struct Sent {
 /// A token that was shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
-    /// `imap` or `smtp`.
+    /// `imap`, `smtp` or `pop3`.
     pub protocol: &'static str,
     /// The user named beside the token.
     pub user: String,
@@ -124,6 +129,8 @@ impl Exchange {
             imap: door(&shared, false, imap::serve),
             smtps: door(&shared, true, smtp::serve),
             smtp: door(&shared, false, smtp::serve),
+            pop3s: door(&shared, true, pop3::serve),
+            pop3: door(&shared, false, pop3::serve),
             shared,
         }
     }
@@ -135,6 +142,8 @@ impl Exchange {
             ("imap", true) => (self.imap.addr(), "starttls"),
             ("smtp", false) => (self.smtps.addr(), "implicit"),
             ("smtp", true) => (self.smtp.addr(), "starttls"),
+            ("pop3", false) => (self.pop3s.addr(), "implicit"),
+            ("pop3", true) => (self.pop3.addr(), "starttls"),
             _ => panic!("no such protocol: {protocol}"),
         }
     }
@@ -196,8 +205,8 @@ impl Exchange {
         self.doors().iter().for_each(|door| door.cut());
     }
 
-    fn doors(&self) -> [&Door; 4] {
-        [&self.imaps, &self.imap, &self.smtps, &self.smtp]
+    fn doors(&self) -> [&Door; 6] {
+        [&self.imaps, &self.imap, &self.smtps, &self.smtp, &self.pop3s, &self.pop3]
     }
 }
 
@@ -246,8 +255,8 @@ impl Shared {
         admission
     }
 
-    /// An app opens every mailbox; a person their own and those that were shared with them, the latter by IMAP only:
-    /// SMTP takes no other user than the token's.
+    /// An app opens every mailbox; a person their own and those that were shared with them, the latter to
+    /// read only: SMTP takes no other user than the token's.
     fn open(&self, protocol: &'static str, user: &str, claims: &Claims) -> Admission {
         let person = claims.upn.clone();
         if let Some(person) = &person {
@@ -283,6 +292,7 @@ fn permits(protocol: &str, scope: &str) -> bool {
         "https://mail.google.com/" => true,
         "IMAP.AccessAsUser.All" => protocol == "imap",
         "SMTP.Send" => protocol == "smtp",
+        "POP.AccessAsUser.All" => protocol == "pop3",
         _ => false,
     }
 }

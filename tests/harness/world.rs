@@ -113,6 +113,14 @@ impl World {
         client
     }
 
+    /// A mail program that has logged in by POP3, which the configuration must have.
+    pub async fn pop3(&self, login: &str) -> Client {
+        let mut client = self.connect("pop3").await;
+        let reply = client.pop3_login(login, PASSWORD).await;
+        assert!(reply.starts_with("+OK "), "{reply}");
+        client
+    }
+
     /// A mail program that has logged in by SMTP.
     pub async fn smtp(&self, login: &str) -> Client {
         let mut client = self.connect("smtp").await;

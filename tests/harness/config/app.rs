@@ -190,6 +190,12 @@ impl App {
         Self { name: name.to_owned(), keys, provider }
     }
 
+    /// The same with one more protocol at its provider.
+    pub(super) fn with_upstream(mut self, protocol: &str, upstream: Upstream) -> Self {
+        let _ = writeln!(self.provider, "{protocol} = {}", endpoint(upstream));
+        self
+    }
+
     /// The files beside the configuration: their names and what is in them.
     pub(super) fn files(&self) -> impl Iterator<Item = (String, &str)> {
         let secrets = self.keys.secrets.iter().enumerate();
@@ -226,10 +232,11 @@ impl App {
 
 /// Where mail is.
 fn upstreams(imap: Upstream, smtp: Upstream) -> String {
-    let upstream = |(addr, tls): Upstream| {
-        format!("{{ host = \"localhost\", port = {}, tls = \"{tls}\" }}", addr.port())
-    };
-    format!("imap = {}\nsmtp = {}\n", upstream(imap), upstream(smtp))
+    format!("imap = {}\nsmtp = {}\n", endpoint(imap), endpoint(smtp))
+}
+
+fn endpoint((addr, tls): Upstream) -> String {
+    format!("{{ host = \"localhost\", port = {}, tls = \"{tls}\" }}", addr.port())
 }
 
 fn list(texts: &[&str]) -> String {

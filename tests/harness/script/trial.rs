@@ -18,10 +18,12 @@ use crate::harness::{
 };
 
 /// The accounts of every script: login, password, more lines of TOML.
-const ACCOUNTS: [(&str, &str, &str); 7] = [
+const ACCOUNTS: [(&str, &str, &str); 9] = [
     ("ann@example.com", "correct horse", ""),
     ("bob@example.com", "battery-staple", ""),
     ("quinn@example.com", r#"q"uo\te"#, ""),
+    ("spaces@example.com", " two  spaces ", ""),
+    ("umlaut@example.com", "pässwörd", ""),
     ("imap-only@example.com", "correct horse", "protocols = [\"imap\"]"),
     ("smtp-only@example.com", "correct horse", "protocols = [\"smtp\"]"),
     ("elsewhere@example.com", "correct horse", "from_networks = [\"192.0.2.0/24\"]"),
@@ -58,6 +60,7 @@ pub async fn hold(protocol: &str, path: &Path) {
     for (login, password, grant) in PEOPLE {
         config = config.account_with("people", login, password, grant, "");
     }
+    config = config.pop3(upstream);
     for line in &script.setting.limits {
         config = config.limit(line);
     }
