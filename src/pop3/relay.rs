@@ -1,7 +1,8 @@
 //! What a POP3 upstream says after the login and a person should know of.
 //!
 //! Exchange Online accepts a token and then tells the trouble in the reply to the next command. The bytes are
-//! carried as they are; this only recognises them.
+//! carried as they are; this only recognises them. Its IMAP and its POP3 have much in common, so that what users of
+//! the one have posted is looked for in the other's form as well.
 
 use crate::dialogue::Remark;
 
