@@ -188,7 +188,9 @@ dialogues! {
         consent_needed
         half_close_is_passed_on
         http_request
+        implicit_tls
         line_too_long
+        login_before_stls
         login_in_another_case
         login_in_one_packet
         login_in_pieces
@@ -205,7 +207,10 @@ dialogues! {
         refused_token_with_challenge
         second_login_uses_the_same_token
         second_user_before_the_password
+        stls_injection
         stls_is_not_offered
+        stls_then_login
+        stls_twice
         stranger_learns_nothing
         throttled
         tls_hello

@@ -111,7 +111,7 @@ impl Config {
     /// Adds a listener for POP3 on a free port, and where the apps so far have POP3.
     #[must_use]
     pub fn pop3(mut self, upstream: Upstream) -> Self {
-        self.listeners.push(("pop3".to_owned(), "127.0.0.1:0".to_owned()));
+        self.listeners.push(("pop3".to_owned(), "127.0.0.1:0".to_owned(), "tls = \"none\"".to_owned()));
         self.apps = self.apps.into_iter().map(|app| app.with_upstream("pop3", upstream)).collect();
         self
     }
