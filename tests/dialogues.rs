@@ -34,6 +34,7 @@ dialogues! {
     imap {
         any_bytes_pass
         authenticate_cancelled
+        authenticate_empty_initial_response
         authenticate_login
         authenticate_login_with_initial_response
         authenticate_malformed
@@ -43,6 +44,7 @@ dialogues! {
         authority_recovers
         authority_refuses
         authority_unavailable
+        authzid_of_somebody_else
         bytes_behind_the_ok
         capabilities_before_the_ok_are_filtered
         capabilities_in_the_ok_are_filtered
@@ -60,6 +62,7 @@ dialogues! {
         login_in_pieces
         login_with_atom_and_literal
         login_with_atoms
+        login_with_bare_line_feed
         login_with_escapes_in_quoted_strings
         login_with_literal_and_atom
         login_with_literal_and_quoted_string
@@ -68,6 +71,7 @@ dialogues! {
         login_with_quoted_string_and_literal
         login_with_quoted_strings
         login_with_synchronising_literals
+        login_without_a_domain
         login_without_two_arguments
         long_token
         no_login_in_time
@@ -77,12 +81,15 @@ dialogues! {
         refused_token_is_renewed
         refused_token_with_challenge
         second_login_uses_the_same_token
+        session_ends_with_its_token
+        several_attempts
         starttls_injection
         starttls_not_taken_up
         starttls_then_login
         starttls_twice
         stranger_learns_nothing
         throttled
+        throttled_after_the_login
         tls_hello
         token_refused_twice
         too_many_errors
@@ -93,6 +100,7 @@ dialogues! {
         upstream_is_busy_once
         upstream_is_silent
         upstream_never_ends_its_line
+        upstream_of_another_front_end
         upstream_refuses_starttls
         upstream_repeats_the_token
         upstream_repeats_the_token_in_clear
@@ -112,6 +120,7 @@ dialogues! {
     smtp {
         auth_after_helo
         auth_cancelled
+        auth_empty_initial_response
         auth_in_lower_case
         auth_login
         auth_login_with_initial_response
@@ -120,18 +129,22 @@ dialogues! {
         auth_plain_with_initial_response
         authority_refuses
         authority_unavailable
+        authzid_of_somebody_else
         bdat_before_login
         client_with_an_odd_name
         commands_behind_the_login
         consent_needed
         ehlo_and_auth_in_one_packet
         ehlo_promises
+        ehlo_repeated
         half_close_is_passed_on
         http_request
         implicit_tls
         line_too_long
         login_before_starttls
         login_in_pieces
+        login_with_bare_line_feeds
+        login_without_a_domain
         long_token
         message_by_bdat
         message_by_data
@@ -142,6 +155,7 @@ dialogues! {
         refused_token_is_renewed
         refused_token_with_challenge
         second_login_uses_the_same_token
+        several_attempts
         starttls_injection
         starttls_then_login
         starttls_twice
@@ -171,6 +185,7 @@ dialogues! {
         apop_is_refused
         auth_alone_lists_the_mechanisms
         auth_cancelled
+        auth_empty_initial_response
         auth_in_lower_case
         auth_login
         auth_login_with_initial_response
@@ -181,6 +196,7 @@ dialogues! {
         authority_recovers
         authority_refuses
         authority_unavailable
+        authzid_of_somebody_else
         bytes_behind_the_ok
         capa_promises
         client_leaves_in_the_middle
@@ -195,6 +211,7 @@ dialogues! {
         login_in_one_packet
         login_in_pieces
         login_with_bare_line_feeds
+        login_without_a_domain
         long_token
         no_login_in_time
         not_permitted
@@ -207,6 +224,7 @@ dialogues! {
         refused_token_with_challenge
         second_login_uses_the_same_token
         second_user_before_the_password
+        several_attempts
         stls_injection
         stls_is_not_offered
         stls_then_login

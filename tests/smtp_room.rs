@@ -31,7 +31,7 @@ fn a_login_is_understood_however_it_is_written() {
         ("HELO pc\r\nAUTH PLAIN AGFubkBleGFtcGxlLmNvbQBzZWNyZXQ=\r\n", "250 footbridge\r\n"),
         (
             "EHLO pc\r\nAUTH PLAIN\r\nAGFubkBleGFtcGxlLmNvbQBzZWNyZXQ=\r\n",
-            "250-footbridge\r\n250 AUTH PLAIN LOGIN\r\n334 \r\n",
+            "250-footbridge\r\n250-AUTH=PLAIN LOGIN\r\n250 AUTH PLAIN LOGIN\r\n334 \r\n",
         ),
     ];
     for (said, before) in cases {
@@ -105,7 +105,7 @@ fn ehlo_promises_what_the_listener_may_promise() {
     let transcript = serve_split::<Smtp>(&offer, Verdict::Refuse, b"EHLO pc\r\n");
     assert_eq!(
         transcript.out,
-        "250-footbridge\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-STARTTLS\r\n250 AUTH PLAIN LOGIN\r\n"
+        "250-footbridge\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-STARTTLS\r\n250-AUTH=PLAIN LOGIN\r\n250 AUTH PLAIN LOGIN\r\n"
     );
 }
 
@@ -137,7 +137,7 @@ fn what_was_said_in_clear_is_forgotten() {
     out.clear();
     input.extend_from_slice(b"EHLO pc\r\n");
     client.advance(&mut input, &mut out).unwrap();
-    assert_eq!(&out[..], b"250-footbridge\r\n250 AUTH PLAIN LOGIN\r\n");
+    assert_eq!(&out[..], b"250-footbridge\r\n250-AUTH=PLAIN LOGIN\r\n250 AUTH PLAIN LOGIN\r\n");
 }
 
 #[test]

@@ -83,6 +83,8 @@ impl Client {
             lines.push("STARTTLS".to_owned());
         }
         if self.offer.login {
+            // Outlook Express and devices of its time look for the form of the drafts before RFC 2554.
+            lines.push("AUTH=PLAIN LOGIN".to_owned());
             lines.push("AUTH PLAIN LOGIN".to_owned());
         }
         let last = lines.len() - 1;

@@ -18,7 +18,7 @@ use crate::harness::{
 };
 
 /// The accounts of every script: login, password, more lines of TOML.
-const ACCOUNTS: [(&str, &str, &str); 9] = [
+const ACCOUNTS: [(&str, &str, &str); 10] = [
     ("ann@example.com", "correct horse", ""),
     ("bob@example.com", "battery-staple", ""),
     ("quinn@example.com", r#"q"uo\te"#, ""),
@@ -27,6 +27,7 @@ const ACCOUNTS: [(&str, &str, &str); 9] = [
     ("imap-only@example.com", "correct horse", "protocols = [\"imap\"]"),
     ("smtp-only@example.com", "correct horse", "protocols = [\"smtp\"]"),
     ("elsewhere@example.com", "correct horse", "from_networks = [\"192.0.2.0/24\"]"),
+    ("scanner", "correct horse", "mailbox = \"scanner@example.com\""),
     ("*@wild.example.com", "correct horse", "mailboxes = [\"one@wild.example.com\"]"),
 ];
 
