@@ -66,10 +66,14 @@ const IMPURE: &[&str] = &[
 
 /// The files that may look inside a secret, and why.
 const EXPOSING: &[&str] = &[
-    "secret/mod.rs",                       // the type itself
-    "sasl/bearer.rs",                      // the access token goes into the XOAUTH2 response
-    "account/password.rs",                 // the shown password goes into the hash
-    "account/verify.rs",                   // and into the keyed digest
+    "secret/mod.rs",        // the type itself
+    "sasl/bearer.rs",       // the access token goes into the XOAUTH2 response
+    "account/password.rs",  // the shown password goes into the hash
+    "account/verify.rs",    // and into the keyed digest
+    "net/proxy/connect.rs", // a proxy's user and password go into its request
+    "net/proxy/socks.rs",
+    "oauth/endpoint.rs",                   // and into the HTTP client
+    "config/proxy.rs",                     // a proxy's URL that is kept elsewhere is parsed
     "oauth/keeper.rs",                     // a shown password goes into the keyed digest of its slot
     "oauth/grant.rs",                      // the client secret goes into the token request
     "oauth/credential/contents.rs",        // a password opens a PFX file

@@ -141,6 +141,7 @@ fn read<'t>(
             resource: resource?,
             credential_expires,
             trust: Arc::clone(&settings.provider.trust),
+            proxy: settings.provider.proxy.clone(),
         })
     };
     let app = settings.as_ref().and_then(app);

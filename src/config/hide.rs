@@ -17,16 +17,18 @@ fn in_table(table: &DeTable<'_>, found: &mut Vec<Range<usize>>) {
         if is_secret_key(key.get_ref()) {
             in_secret(value.get_ref(), value.span(), found);
         } else {
-            in_value(value.get_ref(), found);
+            in_value(value.get_ref(), value.span(), found);
         }
     }
 }
 
-fn in_value(value: &DeValue<'_>, found: &mut Vec<Range<usize>>) {
+fn in_value(value: &DeValue<'_>, span: Range<usize>, found: &mut Vec<Range<usize>>) {
     if let DeValue::Table(table) = value {
         in_table(table, found);
     } else if let DeValue::Array(array) = value {
-        array.iter().for_each(|item| in_value(item.get_ref(), found));
+        array.iter().for_each(|item| in_value(item.get_ref(), item.span(), found));
+    } else if value.as_str().is_some_and(is_url_with_user) {
+        found.push(span);
     }
 }
 
@@ -71,6 +73,11 @@ fn is_secret_key(key: &str) -> bool {
             .any(|word| strsim::damerau_levenshtein(word, &key) <= 2)
 }
 
+/// Whether a URL in the text has a user and perhaps a password in it, as that of a proxy may have.
+fn is_url_with_user(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(_, rest)| rest.contains('@'))
+}
+
 /// The key and value around a byte of the file: the innermost that is no `[table]` of its own.
 pub(super) fn entry_around(table: &DeTable<'_>, at: usize) -> Option<Range<usize>> {
     for (key, value) in table {
@@ -103,7 +110,7 @@ pub(super) fn entry_around(table: &DeTable<'_>, at: usize) -> Option<Range<usize
 pub(super) fn in_unparsed(text: &str, line: Range<usize>) -> Option<Range<usize>> {
     let shown = &text[line.clone()];
     let after_sign = shown.find('=').map_or(line.start, |at| line.start + at + 1);
-    if is_secret_key(shown) {
+    if is_secret_key(shown) || is_url_with_user(shown) {
         return Some(after_sign..line.end);
     }
     // A string or a list may go on over lines: the key stands above.

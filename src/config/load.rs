@@ -119,7 +119,7 @@ impl<'t> Written<'t> {
         let listeners = listener::read_all(&top, &mut taken, tls.as_ref());
         let console = console::read(&top, &mut taken, environment);
         let (limits, timing) = limits::read(&top);
-        let providers = Providers::read(&top);
+        let providers = Providers::read(&top, environment);
         Self {
             state_dir: read_state_dir(&top, environment),
             mappings: mappings_path(&top),

@@ -24,6 +24,7 @@ mod mappings;
 mod mistake;
 mod preset;
 mod provider;
+mod proxy;
 mod reader;
 mod redirect;
 mod schema;

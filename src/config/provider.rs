@@ -8,6 +8,7 @@ use super::{
     Provider,
     mistake::quoted,
     preset::{self, Host, OPENID, PRESETS, Preset},
+    proxy,
     reader::{Item, Table},
     schema::{self, nearest},
     scopes::{self, ByProtocol, owned},
@@ -22,6 +23,7 @@ use crate::{
         tls::{Trust, TrustError},
     },
     sasl::Mechanism,
+    secret::Environment,
 };
 
 /// A provider with what its apps need to know beside the upstreams.
@@ -112,10 +114,10 @@ impl Trusts {
 
 impl<'t> Providers<'t> {
     /// Reads every `[provider.NAME]`.
-    pub(super) fn read(top: &Table<'t>) -> Self {
+    pub(super) fn read(top: &Table<'t>, environment: &Environment<'_>) -> Self {
         let trusts = Trusts::default();
-        let tables = top.named("provider", &schema::PROVIDER);
-        let written = tables.into_iter().map(|(name, table)| (name, read(name, &table, &trusts))).collect();
+        let tables = top.named("provider", &schema::PROVIDER).into_iter();
+        let written = tables.map(|(name, table)| (name, read(name, &table, &trusts, environment))).collect();
         Self { written, presets: RefCell::default(), trusts }
     }
 
@@ -154,6 +156,7 @@ impl<'t> Providers<'t> {
             smtp_capabilities: Capabilities(owned(preset.smtp_capabilities)),
             mechanism: preset.mechanism,
             trust: trust.ok()?,
+            proxy: None,
         };
         let settings = Settings {
             provider: Arc::new(provider),
@@ -175,7 +178,7 @@ fn parameters(preset: &Preset) -> Vec<(String, String)> {
     preset.parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-fn read(name: &str, table: &Table<'_>, trusts: &Trusts) -> Option<Settings> {
+fn read(name: &str, table: &Table<'_>, trusts: &Trusts, environment: &Environment<'_>) -> Option<Settings> {
     if preset::find(name).is_some() {
         table.wrong(
             format!("{} is the name of a preset", quoted(name)),
@@ -199,6 +202,7 @@ fn read(name: &str, table: &Table<'_>, trusts: &Trusts) -> Option<Settings> {
     let scopes = scopes::of_provider(table, base);
     let mechanism = table.get("sasl").and_then(|item| mechanism(&item));
     let trust = trust(table, trusts);
+    let proxy = proxy::read(table, environment);
     let (imap, smtp, pop3) = (imap?, smtp?, pop3?);
     // The same host behind another port is the same service.
     let is_it = |base: &&Preset| match (&smtp, &base.smtp) {
@@ -214,6 +218,7 @@ fn read(name: &str, table: &Table<'_>, trusts: &Trusts) -> Option<Settings> {
         smtp_capabilities: Capabilities(known.map_or_else(Vec::new, |base| owned(base.smtp_capabilities))),
         mechanism: mechanism.or(base.map(|base| base.mechanism)).unwrap_or_default(),
         trust: trust?,
+        proxy: proxy?,
     };
     let (application_scopes, delegated_scopes) = scopes?;
     let same_authority = base.filter(|_| !table.has("token_url"));

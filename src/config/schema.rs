@@ -91,8 +91,9 @@ pub(super) const PROVIDER: Keys = Keys {
         "pop3",
         "sasl",
         "ca_file",
+        "outbound_proxy",
     ],
-    later: &["outbound_proxy"],
+    later: &[],
 };
 
 pub(super) const SCOPES: Keys =

@@ -153,23 +153,45 @@ fn cure_for_stranger(failure: Failure, said: &str) -> &'static str {
     let stranger = STRANGERS.iter().find(|(greeting, _)| said.starts_with(greeting));
     match stranger.filter(|_| failure == Failure::UpstreamViolation) {
         Some((_, cure)) => cure,
-        None if said == "no answer in time" => {
+        None if said.starts_with("no greeting in time") => {
             "the mail server is in trouble, or waits for TLS: check host, port and tls of the provider"
         }
         None => "the mail server is in trouble; try later",
     }
 }
 
+/// What to do about a proxy on the way, by its trouble.
+const PROXY: [(&str, &str); 7] = [
+    (
+        "wants a user and a password",
+        "write them into outbound_proxy of the provider: http://user:password@host:port",
+    ),
+    ("refuses our user and password", "check those in outbound_proxy of the provider"),
+    ("forbids connections to", "let the proxy connect there: its rules name hosts and ports"),
+    ("cannot connect to", "check the provider's host and port, and the proxy's own way there"),
+    ("does not speak", "check scheme and port of outbound_proxy of the provider"),
+    ("cannot be reached", "check the proxy, and outbound_proxy of the provider"),
+    ("broke off", "check the proxy, and scheme and port of outbound_proxy of the provider"),
+];
+
 /// Explains an upstream that could not be reached.
 #[must_use]
 pub fn unreachable(trouble: &str, failure: Failure) -> Refusal {
-    const KNOWN: [(&str, &str); 4] = [
+    const KNOWN: [(&str, &str); 8] = [
         ("UnknownIssuer", "trust its issuer with ca_file in the provider"),
         ("certificate of", "the host in the provider must be that of its certificate"),
         ("InvalidContentType", "its port does not begin with TLS: check port and tls in the provider"),
+        (
+            "the TLS handshake with",
+            "the server is in trouble, or its port does not begin with TLS: check port and tls",
+        ),
+        ("looking up", "check the host in the provider, and DNS"),
         ("cannot look up", "check the host in the provider, and DNS"),
+        ("asking proxy", "check the proxy, and its own way to the mail server"),
+        ("connecting to proxy", "check the proxy, and outbound_proxy of the provider"),
     ];
-    let known = KNOWN.iter().find(|(text, _)| trouble.contains(text));
+    let table: &[(&str, &str)] = if trouble.starts_with("proxy ") { &PROXY } else { &KNOWN };
+    let known = table.iter().find(|(text, _)| trouble.contains(text));
     let cure = known.map_or("the mail server cannot be reached; try later", |(_, cure)| cure);
     Refusal::explained(failure, Explanation::new(trouble, cure))
 }

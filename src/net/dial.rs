@@ -1,14 +1,20 @@
-//! Dialling an upstream: name lookup, TCP, and TLS where it comes first.
+//! Dialling an upstream: name lookup, TCP, by way of a proxy where there is one, and TLS where it comes first.
 
-use std::{collections::VecDeque, io, net::SocketAddr, time::Duration};
+use std::{fmt, future::Future, io, net::SocketAddr, time::Duration};
 
 use bytes::BytesMut;
-use tokio::{net::TcpStream, task::JoinSet, time::timeout};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout_at},
+};
 
 use super::{
     Endpoint, UpstreamTls,
     conn::{Conn, Stream},
     names::Names,
+    proxy::{Proxy, ProxyTrouble},
+    race::{by_turns, race},
+    socket,
     tls::Trust,
 };
 
@@ -30,6 +36,14 @@ pub enum DialError {
         addr: SocketAddr,
         /// What the system said.
         error: io::Error,
+    },
+    /// The proxy on the way is in trouble, or does not do what it was asked.
+    #[error("proxy {proxy} {trouble}")]
+    Proxy {
+        /// Its URL, without credentials.
+        proxy: String,
+        /// What is wrong.
+        trouble: ProxyTrouble,
     },
     /// The TLS handshake failed for a reason that may pass.
     #[error("TLS handshake with {host} failed: {error}")]
@@ -54,36 +68,89 @@ pub enum DialError {
         /// The upstream.
         host: String,
     },
-    /// An attempt took too long.
-    #[error("connecting to {endpoint} took longer than {} s", limit.as_secs())]
+    /// One step of an attempt took too long.
+    #[error("{step} took longer than {}", in_seconds(*.limit))]
     TimedOut {
-        /// The upstream.
-        endpoint: String,
-        /// The time for one attempt.
+        /// The step, and with whom.
+        step: Step,
+        /// The time that it had.
         limit: Duration,
     },
 }
 
-/// How long an address has for itself before the next one is tried beside it (RFC 8305 §5): a silent
-/// first address, an IPv6 route to nowhere as a rule, costs no more than this.
-const HEAD_START: Duration = Duration::from_millis(250);
+/// A step on the way to an upstream, each of which has a time of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Looking up a host name.
+    Lookup(String),
+    /// Connecting, to an upstream or to the proxy before it.
+    Connect(String),
+    /// Asking a proxy for a tunnel: the proxy and the upstream.
+    Tunnel(String, String),
+    /// The TLS handshake with an upstream.
+    Handshake(String),
+}
 
-/// Connects to `endpoint`, encrypted where its TLS is implicit. `limit` is for each step: the
-/// lookup, the connection, the handshake.
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lookup(host) => write!(f, "looking up {host}"),
+            Self::Connect(addr) => write!(f, "connecting to {addr}"),
+            Self::Tunnel(proxy, endpoint) => write!(f, "asking proxy {proxy} for a connection to {endpoint}"),
+            Self::Handshake(endpoint) => write!(f, "the TLS handshake with {endpoint}"),
+        }
+    }
+}
+
+/// A duration as people say it: `10 s`, or `0.4 s` where it is short.
+fn in_seconds(limit: Duration) -> String {
+    if limit < Duration::from_secs(10) {
+        format!("{:.1} s", limit.as_secs_f64())
+    } else {
+        format!("{} s", limit.as_secs())
+    }
+}
+
+/// By which way an upstream is dialled.
+#[derive(Debug, Clone, Copy)]
+pub struct Way<'w> {
+    /// What the addresses of hosts are.
+    pub names: &'w Names,
+    /// Whose certificates the upstream may have.
+    pub trust: &'w Trust,
+    /// The proxy that connects us, where there is one. Its name is looked up here, the upstream's by it.
+    pub proxy: Option<&'w Proxy>,
+    /// The time for each step: lookup, connection, tunnel, handshake.
+    pub limit: Duration,
+    /// When whoever asks gives up, whatever the step.
+    pub deadline: Instant,
+}
+
+impl Way<'_> {
+    /// Waits for a step, as long as it may take.
+    async fn step<T>(
+        &self,
+        step: impl Future<Output = T>,
+        name: impl FnOnce() -> Step,
+    ) -> Result<T, DialError> {
+        let now = Instant::now();
+        let end = self.deadline.min(now + self.limit);
+        let limit = end.saturating_duration_since(now);
+        timeout_at(end, step).await.map_err(|_| DialError::TimedOut { step: name(), limit })
+    }
+}
+
+/// Connects to `endpoint`, encrypted where its TLS is implicit.
 ///
 /// # Errors
 /// [`DialError`], for the last address where several were tried.
-pub async fn dial(
-    endpoint: &Endpoint,
-    trust: &Trust,
-    names: &Names,
-    limit: Duration,
-) -> Result<Conn, DialError> {
-    let tcp = connect(endpoint, names, limit).await?;
-    // A failure to say so costs some milliseconds and nothing else.
-    let _ = tcp.set_nodelay(true);
+pub async fn dial(endpoint: &Endpoint, way: Way<'_>) -> Result<Conn, DialError> {
+    let tcp = match way.proxy {
+        Some(proxy) => tunnel(endpoint, proxy, way).await?,
+        None => connect((&endpoint.host, endpoint.port), || endpoint.to_string(), way).await?,
+    };
     match endpoint.tls {
-        UpstreamTls::Implicit => encrypt_stream(tcp, endpoint, trust, limit).await,
+        UpstreamTls::Implicit => encrypt(tcp, endpoint, way).await,
         UpstreamTls::StartTls => Ok(Conn::new(Stream::Plain(tcp))),
     }
 }
@@ -92,84 +159,60 @@ pub async fn dial(
 ///
 /// # Errors
 /// [`DialError::Injected`] where bytes are waiting that came in clear; else as the handshake fails.
-pub async fn start_tls(
-    conn: Conn,
-    endpoint: &Endpoint,
-    trust: &Trust,
-    limit: Duration,
-) -> Result<Conn, DialError> {
+pub async fn start_tls(conn: Conn, endpoint: &Endpoint, way: Way<'_>) -> Result<Conn, DialError> {
     let (stream, early): (Stream, BytesMut) = conn.into_parts();
     match stream {
-        Stream::Plain(tcp) if early.is_empty() => encrypt_stream(tcp, endpoint, trust, limit).await,
+        Stream::Plain(tcp) if early.is_empty() => encrypt(tcp, endpoint, way).await,
         Stream::Plain(_) | Stream::Upstream(_) | Stream::Client(_) | Stream::Closed => {
             Err(DialError::Injected { host: endpoint.host.clone() })
         }
     }
 }
 
-async fn connect(endpoint: &Endpoint, names: &Names, limit: Duration) -> Result<TcpStream, DialError> {
-    let timed_out = |_| DialError::TimedOut { endpoint: endpoint.to_string(), limit };
-    let lookup = |error| DialError::Lookup { host: endpoint.host.clone(), error };
-    let addresses = timeout(limit, names.look_up(&endpoint.host, endpoint.port)).await;
-    let addresses = addresses.map_err(timed_out)?.map_err(lookup)?;
-    match timeout(limit, race(&by_turns(&addresses))).await.map_err(timed_out)? {
-        Ok(stream) => Ok(stream),
+/// Connects to an upstream by way of a proxy.
+async fn tunnel(endpoint: &Endpoint, proxy: &Proxy, way: Way<'_>) -> Result<TcpStream, DialError> {
+    let troubled = |trouble| DialError::Proxy { proxy: proxy.to_string(), trouble };
+    let tcp = connect(proxy.addr(), || format!("proxy {proxy}"), way).await.map_err(|error| match error {
+        DialError::Lookup { error, .. } | DialError::Connect { error, .. } => {
+            troubled(ProxyTrouble::Unreachable(error))
+        }
+        other @ (DialError::Proxy { .. }
+        | DialError::Tls { .. }
+        | DialError::Certificate { .. }
+        | DialError::Injected { .. }
+        | DialError::TimedOut { .. }) => other,
+    })?;
+    let asked = || Step::Tunnel(proxy.to_string(), endpoint.to_string());
+    way.step(proxy.tunnel(tcp, endpoint), asked).await?.map_err(troubled)
+}
+
+async fn connect(
+    (host, port): (&str, u16),
+    name: impl Fn() -> String,
+    way: Way<'_>,
+) -> Result<TcpStream, DialError> {
+    let lookup = |error| DialError::Lookup { host: host.to_owned(), error };
+    let looking_up = way.names.look_up(host, port);
+    let addresses = way.step(looking_up, || Step::Lookup(host.to_owned())).await?.map_err(lookup)?;
+    let addresses = by_turns(&addresses);
+    match way.step(race(&addresses), || Step::Connect(name())).await? {
+        Ok(stream) => {
+            socket::tune(&stream);
+            Ok(stream)
+        }
         Err(Some((addr, error))) => Err(DialError::Connect { addr, error }),
         Err(None) => Err(lookup(io::Error::new(io::ErrorKind::NotFound, "no address"))),
     }
 }
 
-/// The addresses with their families by turns, the resolver's first choice first (RFC 8305 §4).
-fn by_turns(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
-    let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
-    let (mut ours, mut others): (VecDeque<_>, VecDeque<_>) =
-        addresses.iter().copied().partition(|addr| addr.is_ipv6() == first_is_v6);
-    let mut turns = Vec::with_capacity(addresses.len());
-    while turns.len() < addresses.len() {
-        turns.extend(ours.pop_front());
-        turns.extend(others.pop_front());
-    }
-    turns
-}
-
-/// Tries one address after the other, each with a head start, until one takes the connection.
-async fn race(addresses: &[SocketAddr]) -> Result<TcpStream, Option<(SocketAddr, io::Error)>> {
-    let mut waiting = addresses.iter().copied();
-    let mut attempts = JoinSet::new();
-    let mut last = None;
-    loop {
-        let next = waiting.next();
-        if let Some(addr) = next {
-            attempts.spawn(async move { (addr, TcpStream::connect(addr).await) });
-        }
-        let ended = match next {
-            Some(_) => timeout(HEAD_START, attempts.join_next()).await.unwrap_or_default(),
-            None if attempts.is_empty() => return Err(last),
-            None => attempts.join_next().await,
-        };
-        match ended {
-            Some(Ok((_, Ok(stream)))) => return Ok(stream),
-            Some(Ok((addr, Err(error)))) => last = Some((addr, error)),
-            // Nothing has ended yet, or a task broke down: on to the next.
-            Some(Err(_)) | None => (),
-        }
-    }
-}
-
-async fn encrypt_stream(
-    tcp: TcpStream,
-    endpoint: &Endpoint,
-    trust: &Trust,
-    limit: Duration,
-) -> Result<Conn, DialError> {
+async fn encrypt(tcp: TcpStream, endpoint: &Endpoint, way: Way<'_>) -> Result<Conn, DialError> {
     let host = endpoint.host.clone();
-    match timeout(limit, trust.connect(&host, tcp)).await {
-        Ok(Ok(stream)) => Ok(Conn::new(Stream::Upstream(Box::new(stream)))),
-        Ok(Err(error)) => Err(match certificate_trouble(&error) {
+    match way.step(way.trust.connect(endpoint, tcp), || Step::Handshake(endpoint.to_string())).await? {
+        Ok(stream) => Ok(Conn::new(Stream::Upstream(Box::new(stream)))),
+        Err(error) => Err(match certificate_trouble(&error) {
             Some(error) => DialError::Certificate { host, error },
             None => DialError::Tls { host, error },
         }),
-        Err(_) => Err(DialError::TimedOut { endpoint: endpoint.to_string(), limit }),
     }
 }
 
@@ -179,49 +222,4 @@ fn certificate_trouble(error: &io::Error) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::net::TcpListener;
-
-    use super::*;
-
-    #[test]
-    fn families_take_turns() {
-        let addr = |text: &str| text.parse::<SocketAddr>().unwrap();
-        let six = ["[::1]:1", "[::2]:1", "[::3]:1"].map(addr);
-        let four = ["10.0.0.1:1", "10.0.0.2:1"].map(addr);
-        let resolved = [six[0], six[1], six[2], four[0], four[1]];
-        assert_eq!(by_turns(&resolved), [six[0], four[0], six[1], four[1], six[2]]);
-        assert_eq!(by_turns(&four), four);
-        assert_eq!(by_turns(&[]), []);
-    }
-
-    /// An address that answers nothing: its backlog is full and nobody accepts.
-    async fn silent() -> (TcpListener, Vec<TcpStream>, SocketAddr) {
-        let socket = tokio::net::TcpSocket::new_v4().unwrap();
-        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let listener = socket.listen(1).unwrap();
-        let addr = listener.local_addr().unwrap();
-        let mut held = Vec::new();
-        while let Ok(Ok(stream)) = timeout(Duration::from_millis(100), TcpStream::connect(addr)).await {
-            held.push(stream);
-        }
-        (listener, held, addr)
-    }
-
-    #[tokio::test]
-    async fn silent_addresses_before_a_good_one_cost_their_head_starts() {
-        let (_listener, _held, deaf) = silent().await;
-        let good = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = good.local_addr().unwrap();
-        let stream = timeout(Duration::from_secs(5), race(&[deaf, deaf, deaf, addr])).await.unwrap().unwrap();
-        assert_eq!(stream.peer_addr().unwrap(), addr);
-    }
-
-    #[tokio::test]
-    async fn refusing_addresses_cost_nothing_and_the_last_is_named() {
-        let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        let (addr, _) = race(&[gone, gone]).await.unwrap_err().unwrap();
-        assert_eq!(addr, gone);
-        assert!(race(&[]).await.unwrap_err().is_none());
-    }
-}
+mod tests;

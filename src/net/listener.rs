@@ -6,6 +6,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
+use super::socket;
+
 /// The first and the longest pause after a failed accept. The usual reason is that the process is
 /// out of descriptors, which ends when a session does; spinning meanwhile would slow those down.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
@@ -48,8 +50,7 @@ impl Listener {
             match accepted {
                 Ok((stream, peer)) => {
                     pause = PAUSES.0;
-                    // A failure to say so costs some milliseconds and nothing else.
-                    let _ = stream.set_nodelay(true);
+                    socket::tune(&stream);
                     tasks.spawn(serve(stream, peer));
                 }
                 Err(error) => {
@@ -63,5 +64,29 @@ impl Listener {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_falls_silent_is_asked_whether_it_is_there() {
+        let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+        let (addr, stop, tasks) = (listener.addr(), CancellationToken::new(), TaskTracker::new());
+        let (sender, mut accepted) = mpsc::unbounded_channel();
+        let serving = listener.run(stop.clone(), tasks, |stream, _| {
+            sender.send(socket::is_tuned(&stream)).unwrap();
+            async {}
+        });
+        let asking = async {
+            let _client = TcpStream::connect(addr).await.unwrap();
+            assert_eq!(accepted.recv().await, Some(true));
+            stop.cancel();
+        };
+        tokio::join!(serving, asking);
     }
 }

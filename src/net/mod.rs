@@ -1,4 +1,4 @@
-//! Pipes: listening, dialling, TLS and the splice. What flows through them is nobody's business here.
+//! Pipes: listening, dialling, proxies on the way out, TLS and the splice. What flows through them is nobody's business here.
 
 pub mod accept;
 pub mod certificate;
@@ -6,7 +6,10 @@ pub mod conn;
 pub mod dial;
 pub mod listener;
 pub mod names;
+pub mod proxy;
+mod race;
 pub mod self_signed;
+mod socket;
 pub mod splice;
 pub mod tls;
 

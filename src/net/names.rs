@@ -63,6 +63,14 @@ impl Names {
         receiver
     }
 
+    /// Knows the addresses of a host without having looked it up.
+    #[cfg(test)]
+    pub(super) fn knowing(host: &str, port: u16, addresses: &[SocketAddr]) -> Self {
+        let answer = Answer { at: Instant::now(), addresses: Ok(addresses.into()) };
+        let (_, receiver) = watch::channel(Some(answer));
+        Self(Mutex::new(HashMap::from([((host.to_owned(), port), receiver)])))
+    }
+
     fn asked(&self) -> MutexGuard<'_, HashMap<Question, watch::Receiver<Option<Answer>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

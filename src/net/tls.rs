@@ -1,14 +1,22 @@
 //! Whom we trust, and TLS handshakes to upstreams.
 
-use std::{fmt, io, path::PathBuf, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt, io,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use rustls::{
     ClientConfig, RootCertStore,
+    client::Resumption,
     pki_types::{CertificateDer, ServerName, pem::PemObject as _},
 };
 use rustls_platform_verifier::Verifier as PlatformVerifier;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use super::Endpoint;
 
 /// Makes aws-lc-rs the process's cryptography, which every TLS configuration and the HTTP client
 /// then use. Harmless when called again.
@@ -17,10 +25,16 @@ pub fn install_cryptography() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
+/// A server by its host and its port.
+type Server = (String, u16);
+
 /// Whose certificates are accepted: the platform's trust anchors and those of a `ca_file`.
 #[derive(Clone)]
 pub struct Trust {
     config: Arc<ClientConfig>,
+    /// The settings for each server, the same but for where sessions are kept: TLS libraries tell servers apart by
+    /// name alone, and what an IMAP server has issued is of no use to the SMTP server beside it.
+    servers: Arc<Mutex<HashMap<Server, Arc<ClientConfig>>>>,
 }
 
 /// Why no trust anchors could be had.
@@ -65,22 +79,33 @@ impl Trust {
                 builder.with_root_certificates(roots)
             }
         };
-        Ok(Self { config: Arc::new(config.with_no_client_auth()) })
+        Ok(Self { config: Arc::new(config.with_no_client_auth()), servers: Arc::default() })
     }
 
-    /// The TLS client settings; one for all connections, so that sessions are resumed.
+    /// The TLS settings for a client of its own, whose sessions nobody else resumes.
     #[must_use]
-    pub fn client_config(&self) -> &Arc<ClientConfig> {
-        &self.config
+    pub fn client_config(&self) -> ClientConfig {
+        /// The sessions of one server or two: a TLS 1.3 server issues several tickets at a time.
+        const SESSIONS: usize = 16;
+        let mut config = (*self.config).clone();
+        config.resumption = Resumption::in_memory_sessions(SESSIONS);
+        config
     }
 
-    /// Shakes hands with the upstream `host`, whose certificate must be for that name.
+    /// Shakes hands with an upstream, whose certificate must be for its host, and resumes the session of an
+    /// earlier connection to it.
     ///
     /// # Errors
     /// What the handshake failed with; a refused certificate is in the error's text.
-    pub async fn connect(&self, host: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-        TlsConnector::from(Arc::clone(&self.config)).connect(name, stream).await
+    pub async fn connect(&self, endpoint: &Endpoint, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        let name = ServerName::try_from(endpoint.host.clone()).map_err(io::Error::other)?;
+        TlsConnector::from(self.config_for(endpoint)).connect(name, stream).await
+    }
+
+    fn config_for(&self, endpoint: &Endpoint) -> Arc<ClientConfig> {
+        let server = (endpoint.host.clone(), endpoint.port);
+        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(servers.entry(server).or_insert_with(|| Arc::new(self.client_config())))
     }
 }
 

@@ -7,7 +7,7 @@ use url::Url;
 use super::Credential;
 use crate::{
     ids::{AppName, ProtocolKind},
-    net::tls::Trust,
+    net::{proxy::Proxy, tls::Trust},
 };
 
 /// One `[app.NAME]` with its provider's endpoints filled in.
@@ -33,6 +33,8 @@ pub struct App {
     pub credential_expires: Option<SystemTime>,
     /// Whose certificates the authority may have.
     pub trust: Arc<Trust>,
+    /// By way of which proxy the authority is asked; where there is none, `HTTPS_PROXY` and `NO_PROXY` say so.
+    pub proxy: Option<Arc<Proxy>>,
 }
 
 /// The authority's endpoints.

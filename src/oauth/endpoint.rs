@@ -1,38 +1,53 @@
 //! The HTTP client under the `oauth2` crate: one bounded request, no redirects, no body on failure.
 
-use std::{error::Error as _, future::Future, pin::Pin, time::Duration};
+use std::{error::Error as _, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use http::{StatusCode, header::RETRY_AFTER};
+use hyper_util::client::proxy::matcher::Matcher;
 use oauth2::{AsyncHttpClient, HttpRequest, HttpResponse};
 
 use super::reply::{self, NoAnswer};
-use crate::{explain::authority::ErrorBody, net::tls::Trust, policy::timing};
+use crate::{
+    explain::authority::ErrorBody,
+    net::{proxy::Proxy, tls::Trust},
+    policy::timing,
+};
 
 /// The largest answer that is read, in bytes. A token is a few kilobytes.
 const LARGEST: usize = 256 * 1024;
 
 /// Posts to token endpoints.
 #[derive(Debug, Clone)]
-pub(super) struct Http(reqwest::Client);
+pub(super) struct Http {
+    client: reqwest::Client,
+    /// The proxy of the configuration.
+    proxy: Option<Arc<Proxy>>,
+}
 
 impl Http {
-    /// A client that accepts the certificates of `trust` and obeys `HTTPS_PROXY` and `NO_PROXY`.
+    /// A client that accepts the certificates of `trust`, and asks by way of `proxy`; without one it obeys
+    /// `HTTPS_PROXY` and `NO_PROXY`.
     ///
     /// # Errors
-    /// Where the TLS settings do not fit the HTTP client.
-    pub(super) fn new(trust: &Trust) -> Result<Self, reqwest::Error> {
-        let builder = reqwest::Client::builder()
-            .tls_backend_preconfigured((**trust.client_config()).clone())
+    /// Where the TLS settings or the proxy do not fit the HTTP client.
+    pub(super) fn new(trust: &Trust, proxy: Option<&Arc<Proxy>>) -> Result<Self, reqwest::Error> {
+        let mut builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(trust.client_config())
             // A redirected token request would carry the secret elsewhere (RFC 9700 §4.11).
             .redirect(reqwest::redirect::Policy::none())
             .timeout(timing::TOKEN_REQUEST)
             .user_agent(concat!("footbridge/", env!("CARGO_PKG_VERSION")));
-        Ok(Self(builder.build()?))
+        if let Some(proxy) = proxy {
+            builder = builder.proxy(for_all(proxy)?);
+        }
+        Ok(Self { client: builder.build()?, proxy: proxy.cloned() })
     }
 
     async fn post(&self, request: HttpRequest) -> Result<HttpResponse, NoAnswer> {
-        let request = reqwest::Request::try_from(request).map_err(|error| no_answer(&error))?;
-        let mut response = self.0.execute(request).await.map_err(|error| no_answer(&error))?;
+        let url = request.uri().clone();
+        let no_answer = |error| no_answer(&error, self.way(&url).as_deref());
+        let request = reqwest::Request::try_from(request).map_err(no_answer)?;
+        let mut response = self.client.execute(request).await.map_err(no_answer)?;
         let status = response.status();
         if is_trouble(status) {
             let retry_after =
@@ -41,7 +56,7 @@ impl Http {
             return Err(NoAnswer { trouble, retry_after, may_be_done: status.is_server_error() });
         }
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| no_answer(&error))? {
+        while let Some(chunk) = response.chunk().await.map_err(no_answer)? {
             if body.len() + chunk.len() > LARGEST {
                 return Err(NoAnswer {
                     trouble: format!("its answer is over {LARGEST} bytes"),
@@ -58,6 +73,19 @@ impl Http {
         let mut answer = HttpResponse::new(reply::with_numeric_lifetime(body));
         *answer.status_mut() = status;
         Ok(answer)
+    }
+
+    /// By way of which proxy a URL is asked, for people: without credentials.
+    fn way(&self, url: &http::Uri) -> Option<String> {
+        match &self.proxy {
+            Some(proxy) => Some(proxy.to_string()),
+            None => Matcher::from_env().intercept(url).map(|found| {
+                // The host and the port alone: the rest may be a user and a password.
+                let uri = found.uri();
+                let port = uri.port_u16().map_or_else(String::new, |port| format!(":{port}"));
+                format!("{}{port} of HTTPS_PROXY", uri.host().unwrap_or_default())
+            }),
+        }
     }
 }
 
@@ -82,9 +110,20 @@ fn seconds(value: &str) -> Option<Duration> {
     value.trim().parse().ok().map(Duration::from_secs)
 }
 
+/// The proxy for every URL. Its credentials are kept out of the client's own texts by being no part of its URL.
+fn for_all(proxy: &Proxy) -> Result<reqwest::Proxy, reqwest::Error> {
+    let (url, credentials) = proxy.for_http_client();
+    let all = reqwest::Proxy::all(url)?;
+    let texts = credentials.and_then(|(user, password)| user.expose_str().zip(password.expose_str()));
+    Ok(match texts {
+        Some((user, password)) => all.basic_auth(user, password),
+        None => all,
+    })
+}
+
 /// The innermost cause is the one that a person understands: `Connection refused`, not `error sending
 /// request`. None of them quotes the request.
-fn no_answer(error: &reqwest::Error) -> NoAnswer {
+fn no_answer(error: &reqwest::Error, proxy: Option<&str>) -> NoAnswer {
     let mut cause = error.source();
     while let Some(deeper) = cause.and_then(std::error::Error::source) {
         cause = Some(deeper);
@@ -94,5 +133,41 @@ fn no_answer(error: &reqwest::Error) -> NoAnswer {
     } else {
         cause.map_or_else(|| error.to_string(), ToString::to_string)
     };
+    let trouble = match proxy {
+        Some(proxy) if error.is_connect() && !is_of_tls(cause) => {
+            format!("proxy {proxy} {}", as_proxys(&trouble))
+        }
+        Some(proxy) if error.is_connect() || error.is_timeout() => {
+            format!("{trouble} (by way of proxy {proxy})")
+        }
+        Some(_) | None => trouble,
+    };
     NoAnswer { trouble, retry_after: None, may_be_done: !error.is_connect() }
+}
+
+/// Whether a cause is TLS's, which is spoken with the authority and not with a proxy.
+fn is_of_tls(cause: Option<&(dyn std::error::Error + 'static)>) -> bool {
+    cause.is_some_and(|cause| {
+        let within = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        cause.is::<rustls::Error>()
+            || within.and_then(|within| within.downcast_ref::<rustls::Error>()).is_some()
+    })
+}
+
+/// What the HTTP client says of a proxy, in the words that are used of a mail server's.
+fn as_proxys(trouble: &str) -> String {
+    let said = trouble.trim_start_matches("tunnel error: ").trim_start_matches("SOCKS error: ");
+    match said {
+        "proxy authorization required"
+        | "credentials not accepted"
+        // It took none of the methods that it was offered, that without credentials among them.
+        | "server does not support user/pass authentication" => {
+            "refuses the user and password, or wants some".to_owned()
+        }
+        "failed to create underlying connection" => "cannot be reached".to_owned(),
+        said if said.starts_with("Connection refused") => format!("cannot be reached: {said}"),
+        "unsuccessful" => "does not connect us there".to_owned(),
+        "unexpected end of file" | "unexpected eof" => "broke the connection off".to_owned(),
+        said => format!("is in trouble: {said}"),
+    }
 }

@@ -42,7 +42,10 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) fn new(app: &App) -> Result<Self, reqwest::Error> {
-        Ok(Self { http: Http::new(&app.trust)?, background: Arc::new(Semaphore::new(BACKGROUND)) })
+        Ok(Self {
+            http: Http::new(&app.trust, app.proxy.as_ref())?,
+            background: Arc::new(Semaphore::new(BACKGROUND)),
+        })
     }
 }
 

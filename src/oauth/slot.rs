@@ -268,6 +268,7 @@ pub(super) mod tests {
             resource: None,
             credential_expires: None,
             trust: Arc::new(Trust::new(None).unwrap()),
+            proxy: None,
         }
     }
 

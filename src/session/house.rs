@@ -10,7 +10,7 @@ use crate::{
     account::{Account, Accounts, Verifier},
     dialogue::Capabilities,
     ids::{AppName, ProtocolKind},
-    net::{Endpoint, names::Names, tls::Trust},
+    net::{Endpoint, names::Names, proxy::Proxy, tls::Trust},
     oauth::Tokens,
     policy::{throttle::Limits, timing::Timing},
     sasl::Mechanism,
@@ -33,6 +33,8 @@ pub struct Provider {
     pub mechanism: Mechanism,
     /// Whose certificates the upstreams may have.
     pub trust: Arc<Trust>,
+    /// By way of which proxy the upstreams are reached, and the authority; none where the way is direct.
+    pub proxy: Option<Arc<Proxy>>,
 }
 
 impl Provider {

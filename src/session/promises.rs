@@ -121,6 +121,7 @@ mod tests {
             smtp_capabilities: list(known),
             mechanism: Mechanism::Xoauth2,
             trust: Arc::new(Trust::new(None).unwrap()),
+            proxy: None,
         };
         (AppName::new(name), Arc::new(provider))
     }

@@ -1,5 +1,7 @@
 //! Dialling an upstream and driving its dialogue.
 
+use std::time::Duration;
+
 use bytes::BytesMut;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{debug, trace, warn};
@@ -12,7 +14,8 @@ use crate::{
     net::{
         Endpoint, UpstreamTls,
         conn::Conn,
-        dial::{self, DialError},
+        dial::{self, DialError, Way},
+        proxy::ProxyTrouble,
     },
     oauth::Access,
     policy::{Permit, timing},
@@ -78,10 +81,17 @@ async fn attempt<P: Protocol>(
     let deadline = visit.deadline.min(Instant::now() + timing::UPSTREAM_LOGIN);
     record.phase("upstream/dial");
     let mut dialled = false;
-    let conversing = converse(&mut dialogue, provider, endpoint, house, &mut dialled);
-    let outcome = match timeout_at(deadline, conversing).await {
+    let way = Way {
+        names: &house.names,
+        trust: &provider.trust,
+        proxy: provider.proxy.as_deref(),
+        limit: house.timing.connect_timeout,
+        deadline,
+    };
+    let began = Instant::now();
+    let outcome = match timeout_at(deadline, converse(&mut dialogue, endpoint, way, &mut dialled)).await {
         Ok(outcome) => outcome,
-        Err(_) => Err(Trouble::Rejected(silence("no answer in time"))),
+        Err(_) => Err(Trouble::Rejected(too_slow(dialogue.phase(), began.elapsed()))),
     };
     match outcome {
         Ok((conn, welcome)) => {
@@ -111,14 +121,11 @@ enum Trouble {
 
 async fn converse(
     dialogue: &mut impl UpstreamDialogue,
-    provider: &Provider,
     endpoint: &Endpoint,
-    house: &House,
+    way: Way<'_>,
     dialled: &mut bool,
 ) -> Result<(Conn, Welcome), Trouble> {
-    let limit = house.timing.connect_timeout;
-    let conn = dial::dial(endpoint, &provider.trust, &house.names, limit).await;
-    let mut conn = conn.map_err(Trouble::Dial)?;
+    let mut conn = dial::dial(endpoint, way).await.map_err(Trouble::Dial)?;
     *dialled = true;
     let mut out = BytesMut::new();
     loop {
@@ -128,8 +135,7 @@ async fn converse(
         match step {
             UpstreamStep::Ready(welcome) => return Ok((conn, welcome)),
             UpstreamStep::StartTls => {
-                conn =
-                    dial::start_tls(conn, endpoint, &provider.trust, limit).await.map_err(Trouble::Dial)?;
+                conn = dial::start_tls(conn, endpoint, way).await.map_err(Trouble::Dial)?;
                 dialogue.tls_started();
             }
             UpstreamStep::NeedInput => {
@@ -147,16 +153,36 @@ fn silence(said: &str) -> Rejected {
     Rejected { failure: Failure::UpstreamUnavailable, said: said.to_owned() }
 }
 
-/// A certificate that is wrong, or bytes that somebody injected, will be so in a moment too.
+/// What an upstream has not said in time.
+fn too_slow(phase: &str, waited: Duration) -> Rejected {
+    let waited = waited.as_secs().max(1);
+    silence(&match phase {
+        "await-greeting" => format!("no greeting in time ({waited} s)"),
+        "await-continuation" | "await-challenge" | "await-outcome" => {
+            format!("no answer to the login in time ({waited} s)")
+        }
+        phase => format!("no answer in time ({waited} s, {phase})"),
+    })
+}
+
+/// A certificate that is wrong, bytes that somebody injected or what a proxy forbids will be so in a moment too.
 fn undialled(error: &DialError) -> Verdict {
     let (failure, try_again) = match error {
         DialError::Certificate { .. } | DialError::Injected { .. } => (Failure::UpstreamViolation, false),
+        DialError::Proxy { trouble, .. } => (Failure::UpstreamUnavailable, may_pass(trouble)),
         DialError::Lookup { .. }
         | DialError::Connect { .. }
         | DialError::Tls { .. }
         | DialError::TimedOut { .. } => (Failure::UpstreamUnavailable, true),
     };
     Verdict { refusal: unreachable(&error.to_string(), failure), token_may_help: false, try_again }
+}
+
+fn may_pass(trouble: &ProxyTrouble) -> bool {
+    match trouble {
+        ProxyTrouble::Unreachable(_) | ProxyTrouble::Lost(_) | ProxyTrouble::NoWay(..) => true,
+        ProxyTrouble::Credentials(_) | ProxyTrouble::Forbidden(_) | ProxyTrouble::Stranger(..) => false,
+    }
 }
 
 fn final_verdict(refusal: Refusal) -> Verdict {

@@ -229,6 +229,6 @@ fn settings() -> Settings {
     let tree = file.parse();
     let top = Table::top(&file, &tree, &schema::TOP);
     let (_, table) = top.named("app", &schema::APP).remove(0);
-    let settings = Providers::read(&top).find(&table.get("provider").unwrap()).unwrap();
+    let settings = Providers::read(&top, &|_| None).find(&table.get("provider").unwrap()).unwrap();
     Settings { grants: &Grant::ALL, entra: false, ..settings }
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Every key of the configuration that has a meaning and no effect yet, and a line that says it.
-const KEYS: [(&str, &[&str]); 4] = [
+const KEYS: [(&str, &[&str]); 3] = [
     (
         "[[listener]]\nprotocol = \"imap\"\nbind = \"127.0.0.1:2143\"\n",
         &["provider = \"lab\"", "proxy_protocol = [\"10.0.0.0/8\"]", "report_at = \"mail\""],
@@ -19,7 +19,6 @@ const KEYS: [(&str, &[&str]); 4] = [
             "send_wait = \"30s\"",
         ],
     ),
-    ("[provider.other]\nextends = \"microsoft365\"\n", &["outbound_proxy = \"socks5://localhost\""]),
     (
         "",
         &[

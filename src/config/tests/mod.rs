@@ -12,6 +12,7 @@ mod later;
 mod mappings;
 mod meaning;
 mod presets;
+mod proxy;
 mod secrets;
 mod syntax;
 mod tls;
@@ -74,6 +75,8 @@ fn environment(name: &str) -> Option<OsString> {
         "SHORT_KEY" => Some("fifteen bytes..".into()),
         "LONG_KEY" => Some("sixteen bytes...".into()),
         "CONSOLE_PASSWORD" | "SEALING_KEY" => Some("correct horse battery staple".into()),
+        "OUTBOUND_PROXY" => Some("http://ann:hunter2@proxy.example.com:3128".into()),
+        "OUTBOUND_HOST" => Some("hunter2@proxy.example.com".into()),
         "EMPTY" => Some("".into()),
         "HASHED" => Some(HASH.into()),
         _ => None,

@@ -202,6 +202,10 @@ pub fn unavailable(host: &str, trouble: &str) -> Explanation {
 /// What an operator can do about a trouble that may be a slip in the configuration. The bridge keeps
 /// trying meanwhile.
 fn cure_for_trouble(trouble: &str) -> &'static str {
+    const PROXY: [(&str, &str); 2] = [
+        ("refuses the user", "check user and password in outbound_proxy of the provider, or in HTTPS_PROXY"),
+        ("does not connect us", "let the proxy connect there, and check its own way there"),
+    ];
     const KNOWN: [(&str, &str); 7] = [
         ("UnknownIssuer", "trust its issuer with ca_file in the provider"),
         ("invalid peer certificate", "the host in token_url must be that of its certificate"),
@@ -211,6 +215,11 @@ fn cure_for_trouble(trouble: &str) -> &'static str {
         ("failed to lookup", "check the host in token_url, and DNS"),
         ("Name or service", "check the host in token_url, and DNS"),
     ];
+    if trouble.starts_with("proxy ") {
+        let known = PROXY.iter().find(|(text, _)| trouble.contains(text));
+        return known
+            .map_or("check the proxy: outbound_proxy of the provider, or HTTPS_PROXY", |(_, cure)| cure);
+    }
     let known = KNOWN.iter().find(|(text, _)| trouble.contains(text));
     known.map_or("the bridge keeps trying", |(_, cure)| cure)
 }
