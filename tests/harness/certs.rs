@@ -11,7 +11,7 @@ use rcgen::{
 use tokio_rustls::{
     TlsAcceptor, TlsConnector,
     rustls::{
-        ClientConfig, RootCertStore, ServerConfig,
+        ALL_VERSIONS, ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion,
         pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
     },
 };
@@ -110,7 +110,12 @@ impl Leaf {
 
     /// What a server with this certificate does TLS with.
     pub fn acceptor(self) -> TlsAcceptor {
-        let config = ServerConfig::builder()
+        self.acceptor_of(ALL_VERSIONS)
+    }
+
+    /// The same, with these versions of TLS only.
+    pub fn acceptor_of(self, versions: &[&'static SupportedProtocolVersion]) -> TlsAcceptor {
+        let config = ServerConfig::builder_with_protocol_versions(versions)
             .with_no_client_auth()
             .with_single_cert(self.chain, PrivateKeyDer::Pkcs8(self.key))
             .unwrap();

@@ -116,6 +116,20 @@ impl Config {
         self
     }
 
+    /// Lets the latest app trust the certificates of `certs`, in place of those of the folder's.
+    #[must_use]
+    pub fn trusting(mut self, certs: &Certs) -> Self {
+        self.apps.last_mut().unwrap().trust(certs.ca_pem());
+        self
+    }
+
+    /// Adds a line of TOML to the provider of the latest app: `outbound_proxy = "…"`.
+    #[must_use]
+    pub fn provider_line(mut self, line: &str) -> Self {
+        self.apps.last_mut().unwrap().provider_line(line);
+        self
+    }
+
     /// Adds the console, which serves the redirects of consents as well: `127.0.0.1:0`.
     #[must_use]
     pub fn console(self, bind: &str) -> Self {

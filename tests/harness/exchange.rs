@@ -14,7 +14,7 @@ use std::{
 };
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{TlsAcceptor, rustls::HandshakeKind};
 
 use super::{
     authority::{Authority, Claims, Issuer},
@@ -49,6 +49,7 @@ pub struct Exchange {
 struct Shared {
     issuer: Arc<Issuer>,
     acceptor: TlsAcceptor,
+    handshakes: Mutex<Vec<HandshakeKind>>,
     mailboxes: Mailboxes,
     sent: Mutex<Vec<Sent>>,
     accepted: Count,
@@ -114,9 +115,15 @@ impl Exchange {
 
     /// As [`Exchange::start`], with another certificate.
     pub fn start_as(leaf: Leaf, authority: &Authority) -> Self {
+        Self::start_with(leaf.acceptor(), authority)
+    }
+
+    /// As [`Exchange::start`], with other settings of TLS.
+    pub fn start_with(acceptor: TlsAcceptor, authority: &Authority) -> Self {
         let shared = Arc::new(Shared {
             issuer: authority.issuer(),
-            acceptor: leaf.acceptor(),
+            acceptor,
+            handshakes: Mutex::default(),
             mailboxes: Mailboxes::default(),
             sent: Mutex::default(),
             accepted: Count::of("accepted messages"),
@@ -173,6 +180,11 @@ impl Exchange {
         &self.shared.attempted
     }
 
+    /// Every TLS handshake so far: full, or that of a resumed session.
+    pub fn handshakes(&self) -> Vec<HandshakeKind> {
+        self.shared.handshakes.lock().unwrap().clone()
+    }
+
     /// Every connection to any port so far.
     pub fn connections(&self) -> usize {
         self.doors().iter().map(|door| door.accepted().get()).sum()
@@ -221,7 +233,7 @@ where
         async move {
             let wire = Wire::new(stream);
             let served = async {
-                let wire = if implicit { wire.accept_tls(&shared.acceptor).await? } else { wire };
+                let wire = if implicit { shared.encrypt(wire).await? } else { wire };
                 serve(wire, implicit, Arc::clone(&shared)).await
             };
             // A client that goes away in the middle of a sentence is none of our business.
@@ -231,6 +243,13 @@ where
 }
 
 impl Shared {
+    /// Encrypts a line, and remembers how.
+    async fn encrypt(&self, wire: Wire) -> io::Result<Wire> {
+        let (wire, kind) = wire.shake_hands(&self.acceptor).await?;
+        self.handshakes.lock().unwrap().push(kind);
+        Ok(wire)
+    }
+
     /// Looks at an XOAUTH2 response in base64.
     fn admit(&self, protocol: &'static str, response: &[u8]) -> Admission {
         let (user, token) = read_xoauth2(response).unwrap_or_default();

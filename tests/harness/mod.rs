@@ -28,6 +28,7 @@ pub mod count;
 pub mod door;
 pub mod exchange;
 pub mod pattern;
+pub mod proxy;
 pub mod script;
 pub mod wire;
 pub mod world;

@@ -4,7 +4,10 @@ use std::io;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio_rustls::{TlsAcceptor, TlsConnector, rustls::pki_types::ServerName};
+use tokio_rustls::{
+    TlsAcceptor, TlsConnector,
+    rustls::{HandshakeKind, pki_types::ServerName},
+};
 
 /// A line longer than this is a broken test, not a message.
 const LONGEST: usize = 64 * 1024 * 1024;
@@ -93,7 +96,14 @@ impl Wire {
 
     /// Encrypts the line as the side that has the certificate.
     pub async fn accept_tls(self, acceptor: &TlsAcceptor) -> io::Result<Self> {
-        Ok(Self::new(acceptor.accept(self.stream).await?))
+        Ok(self.shake_hands(acceptor).await?.0)
+    }
+
+    /// As [`Wire::accept_tls`]; says whether the handshake was a full one, or that of a resumed session.
+    pub async fn shake_hands(self, acceptor: &TlsAcceptor) -> io::Result<(Self, HandshakeKind)> {
+        let stream = acceptor.accept(self.stream).await?;
+        let kind = stream.get_ref().1.handshake_kind().expect("it is over");
+        Ok((Self::new(stream), kind))
     }
 
     /// Encrypts the line as the side that checks the certificate, which must be for `localhost`.

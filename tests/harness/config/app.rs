@@ -20,6 +20,8 @@ pub(super) struct App {
     pub(super) name: String,
     keys: Keys,
     provider: String,
+    /// The trust anchor, where it is not that of everybody else.
+    ca_pem: Option<String>,
 }
 
 /// The credentials and the settings of an app registration.
@@ -166,7 +168,7 @@ impl App {
             quoted(&authority.token_url()),
             upstreams(imap, smtp)
         );
-        Self { name: name.to_owned(), keys: Keys::contoso(), provider }
+        Self { name: name.to_owned(), keys: Keys::contoso(), provider, ca_pem: None }
     }
 
     /// An app at a provider that knows everything.
@@ -187,7 +189,21 @@ impl App {
             quoted(&token_url),
             upstreams(imap, smtp)
         );
-        Self { name: name.to_owned(), keys, provider }
+        Self { name: name.to_owned(), keys, provider, ca_pem: None }
+    }
+
+    /// Trusts another authority than everybody else.
+    pub(super) fn trust(&mut self, ca_pem: String) {
+        self.ca_pem = Some(ca_pem);
+    }
+
+    fn ca_file(&self) -> String {
+        if self.ca_pem.is_some() { format!("{}-ca.pem", self.name) } else { "ca.pem".to_owned() }
+    }
+
+    /// Adds a line of TOML to its provider.
+    pub(super) fn provider_line(&mut self, line: &str) {
+        let _ = writeln!(self.provider, "{line}");
     }
 
     /// The same with one more protocol at its provider.
@@ -201,7 +217,8 @@ impl App {
         let secrets = self.keys.secrets.iter().enumerate();
         let secrets = secrets.map(|(at, secret)| (self.secret_file(at), secret.as_str()));
         let others = self.keys.files.iter();
-        secrets.chain(others.map(|(end, text)| (format!("{}{end}", self.name), text.as_str())))
+        let ca = self.ca_pem.iter().map(|text| (self.ca_file(), text.as_str()));
+        secrets.chain(others.map(|(end, text)| (format!("{}{end}", self.name), text.as_str()))).chain(ca)
     }
 
     fn secret_file(&self, at: usize) -> String {
@@ -226,7 +243,7 @@ impl App {
             several => _ = writeln!(text, "secret = [{}]", several.join(", ")),
         }
         text.push_str(&self.keys.lines.replace("{name}", name));
-        let _ = write!(text, "\n[provider.{name}-lab]\nca_file = \"ca.pem\"\n{}", self.provider);
+        let _ = write!(text, "\n[provider.{name}-lab]\nca_file = \"{}\"\n{}", self.ca_file(), self.provider);
     }
 }
 

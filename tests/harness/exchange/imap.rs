@@ -51,7 +51,7 @@ pub(super) async fn serve(mut wire: Wire, encrypted: bool, shared: Arc<Shared>) 
             }
             "STARTTLS" if !session.encrypted => {
                 session.send(&format!("{tag} OK Begin TLS negotiation now.")).await?;
-                let wire = session.wire.accept_tls(&session.shared.acceptor).await?;
+                let wire = session.shared.encrypt(session.wire).await?;
                 session = Session { wire, encrypted: true, ..session };
             }
             _ => {

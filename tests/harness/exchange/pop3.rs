@@ -35,7 +35,7 @@ pub(super) async fn serve(mut wire: Wire, encrypted: bool, shared: Arc<Shared>) 
         match verb.to_ascii_uppercase().as_str() {
             "STLS" if !session.encrypted => {
                 session.reply("+OK Begin TLS negotiation.").await?;
-                let wire = session.wire.accept_tls(&session.shared.acceptor).await?;
+                let wire = session.shared.encrypt(session.wire).await?;
                 session = Session { wire, encrypted: true, ..session };
             }
             "QUIT" => {

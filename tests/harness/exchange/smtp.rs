@@ -40,7 +40,7 @@ pub(super) async fn serve(mut wire: Wire, encrypted: bool, shared: Arc<Shared>) 
         match verb.to_ascii_uppercase().as_str() {
             "STARTTLS" if !session.encrypted => {
                 session.reply("220 2.0.0 SMTP server ready").await?;
-                let wire = session.wire.accept_tls(&session.shared.acceptor).await?;
+                let wire = session.shared.encrypt(session.wire).await?;
                 session = Session { wire, encrypted: true, greeted: false, envelope: None, ..session };
             }
             "QUIT" => return session.reply("221 2.0.0 Service closing transmission channel").await,
