@@ -69,6 +69,11 @@ impl Authority {
         wait_for_ports(&self.dir, &self.name, &[self.port, self.control_port]);
     }
 
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// The token endpoint, as a bridge's configuration has it.
     pub fn token_url(&self) -> String {
         self.endpoint("token")

@@ -136,14 +136,21 @@ impl Running {
     }
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
+impl Running {
+    /// Ends the program, and waits for that.
+    pub fn end(&mut self) {
         drop(self.stdin.take());
         // `timeout`, which this is, passes a TERM on to the program. A child that was waited for has no number any more.
         if matches!(self.child.try_wait(), Ok(None)) {
             let _ = Command::new("kill").arg(self.child.id().to_string()).status();
             let _ = self.child.wait();
         }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

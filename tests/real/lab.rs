@@ -24,6 +24,8 @@ pub struct Setup<'a> {
     pub authority: &'a Authority,
     /// What stands under `[limits]`.
     pub limits: &'a str,
+    /// What stands under `[provider.lab]` beside the rest.
+    pub provider: &'a str,
 }
 
 /// One bridge, and one mailbox behind it.
@@ -42,7 +44,7 @@ pub struct Lab {
 impl Default for Setup<'_> {
     fn default() -> Self {
         let authority = &servers().authority;
-        Self { imap_tls: "implicit", smtp_tls: "starttls", authority, limits: "" }
+        Self { imap_tls: "implicit", smtp_tls: "starttls", authority, limits: "", provider: "" }
     }
 }
 
@@ -138,7 +140,7 @@ impl Drop for Lab {
 }
 
 fn configure(dir: &Path, servers: &Servers, setup: &Setup, client: &str) {
-    let Setup { imap_tls, smtp_tls, authority, limits } = setup;
+    let Setup { imap_tls, smtp_tls, authority, limits, provider } = setup;
     let imap_port = if *imap_tls == "implicit" { servers.imaps_port } else { servers.imap_port };
     let smtp_port = if *smtp_tls == "implicit" { servers.smtps_port } else { servers.submission_port };
     fs::write(dir.join("client-secret"), format!("{CLIENT_SECRET}\n")).unwrap();
@@ -171,6 +173,7 @@ scopes = {{ application = ["https://outlook.office365.com/.default"] }}
 imap = {{ host = "localhost", port = {imap_port}, tls = "{imap_tls}" }}
 smtp = {{ host = "localhost", port = {smtp_port}, tls = "{smtp_tls}" }}
 ca_file = "{ca_file}"
+{provider}
 "#,
         token_url = authority.token_url(),
         ca_file = servers.dir.join("ca.pem").display(),

@@ -29,6 +29,7 @@ mod consent;
 mod delegated;
 mod devices;
 mod imap;
+mod proxies;
 mod refresh;
 mod smtp;
 mod tokens;

@@ -246,7 +246,8 @@ fn look_for_programs() {
     let postfix = "/usr/lib/postfix/sbin/master";
     let needed =
         ["node", "dovecot", "postfix", postfix, "curl", "mbsync", "fetchmail", "msmtp", "swaks", "python3"];
-    for program in needed.iter().chain(&["setpriv", "timeout", "chromium", "chromedriver"]) {
+    let others = ["setpriv", "timeout", "chromium", "chromedriver", "tinyproxy", "microsocks"];
+    for program in needed.iter().chain(&others) {
         assert!(find(program), "{program} is not installed: tests/install installs what these tests need");
     }
     let module = packages().join("node_modules/oidc-provider");
