@@ -213,6 +213,7 @@ dialogues! {
         login_with_bare_line_feeds
         login_without_a_domain
         long_token
+        mailbox_forbids_pop
         no_login_in_time
         not_permitted
         pass_without_user
@@ -250,6 +251,7 @@ dialogues! {
         upstream_starttls
         upstream_starttls_injection
         upstream_takes_no_token
+        upstream_throttles
         upstream_welcomes_in_its_own_words
         what_the_upstream_says_last_passes
         wildcard_opens_its_mailboxes

@@ -316,6 +316,16 @@ mod tests {
             "the app has full_access_as_app, a role for EWS that does not serve IMAP: \
              grant it IMAP.AccessAsApp of Office 365 Exchange Online, with admin consent"
         );
+        assert_eq!(
+            lacks(json!({"aud": aud, "scp": "SMTP.Send"}), ProtocolKind::Pop3).unwrap(),
+            "the token lacks the permission POP.AccessAsUser.All: \
+             give the app POP.AccessAsUser.All in Entra > API permissions, then authorize again"
+        );
+        assert_eq!(
+            lacks(json!({"aud": aud, "roles": ["IMAP.AccessAsApp"]}), ProtocolKind::Pop3).unwrap(),
+            "the token lacks the permission POP.AccessAsApp: \
+             grant it POP.AccessAsApp of Office 365 Exchange Online, with admin consent"
+        );
         let served = json!({"aud": aud, "roles": ["full_access_as_app", "smtp.sendasapp"]});
         assert_eq!(lacks(served, ProtocolKind::Smtp), None);
     }

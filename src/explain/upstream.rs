@@ -44,6 +44,11 @@ impl Sign {
 /// Replies that no token will change: a switch of the tenant or the mailbox.
 const SETTINGS: &[Entry] = &[
     (
+        Says("not enabled for POP access"),
+        "POP is switched off for the mailbox",
+        "switch it on in the settings of the mailbox",
+    ),
+    (
         Says("SmtpClientAuthentication is disabled for the Tenant"),
         "SMTP AUTH is switched off for the tenant (5.7.139)",
         "Set-TransportConfig -SmtpClientAuthenticationDisabled $false",
@@ -127,9 +132,18 @@ pub fn rejected(endpoint: &str, mailbox: &str, failure: Failure, said: &str) -> 
     let (explanation, token_may_help) = match (found(SETTINGS), found(TOKEN)) {
         (Some((_, what, cure)), _) => (Explanation::new(cause(what), *cure), false),
         (None, Some((_, what, cure))) => (Explanation::new(cause(what), *cure), true),
-        (None, None) => (Explanation::new(cause(said), "check the app's permissions on the mailbox"), true),
+        (None, None) => {
+            let cure = "check the app's permissions on the mailbox";
+            (Explanation::new(cause(said), cure), !is_beyond_credentials(said))
+        }
     };
     Verdict { refusal: explained(explanation), token_may_help, try_again: false }
+}
+
+/// Whether the upstream says that somebody must change something there, and that credentials are not what it is about:
+/// `SYS/PERM`, RFC 3206 §4.
+fn is_beyond_credentials(said: &str) -> bool {
+    Begins("-ERR [SYS/PERM]").is_in(said)
 }
 
 /// Takes out every word that is long enough to be a token: some servers repeat the command that they
@@ -252,6 +266,26 @@ mod tests {
         }
         let quoted = refused("535 5.7.30 no").refusal.to_string();
         assert!(quoted.contains("535 5.7.30 no: check the app's permissions"), "{quoted}");
+    }
+
+    #[test]
+    fn a_pop3_server_says_whether_credentials_are_what_it_is_about() {
+        let cases = [
+            (
+                "-ERR Authentication failure: unknown user name or bad password.",
+                true,
+                "Add-MailboxPermission",
+            ),
+            ("-ERR [AUTH] Username and password not accepted.", true, "check the app's permissions"),
+            ("-ERR [SYS/PERM] Your account is not enabled for POP access.", false, "switch it on"),
+            ("-ERR [SYS/PERM] The mailbox is damaged.", false, "is damaged.: check the app's permissions"),
+            ("AUTH OAUTHBEARER refused: -ERR what", false, "host, port and sasl"),
+        ];
+        for (said, token_may_help, words) in cases {
+            let verdict = refused(said);
+            assert_eq!(verdict.token_may_help, token_may_help, "{said}");
+            assert!(verdict.refusal.line().unwrap().contains(words), "{said}: {}", verdict.refusal);
+        }
     }
 
     #[test]

@@ -263,7 +263,9 @@ mod tests {
             smtp_user: Some("ann@example.com".to_owned()),
             ..account("info")
         };
-        assert_eq!(permit(delegate(), "info", ProtocolKind::Imap).await.unwrap().user(), "info@example.com");
+        for kind in [ProtocolKind::Imap, ProtocolKind::Pop3] {
+            assert_eq!(permit(delegate(), "info", kind).await.unwrap().user(), "info@example.com");
+        }
         assert_eq!(permit(delegate(), "info", ProtocolKind::Smtp).await.unwrap().user(), "ann@example.com");
     }
 }
