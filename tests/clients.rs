@@ -111,16 +111,11 @@ async fn lettre_sends_many_messages_on_one_connection() {
     assert_eq!(world.authority.requests().get(), 1);
 }
 
-/// A world in which mail is fetched by POP3 as well.
-fn world_with_pop3(starttls: bool) -> World {
-    World::with(|config, _, exchange| config.pop3(exchange.endpoint("pop3", starttls)))
-}
-
 /// There is no POP3 client in the libraries that are asynchronous and well kept: this one says what fetchmail does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mail_is_fetched_and_deleted_by_pop3() {
     for starttls in [false, true] {
-        let world = world_with_pop3(starttls);
+        let world = World::with(|config, _, exchange| config.pop3(exchange.endpoint("pop3", starttls)));
         world.exchange.mailboxes().deliver(ANN, LETTER);
         world.exchange.mailboxes().deliver(ANN, "Subject: dots\r\n\r\n.\r\n..\r\n");
         let mut client = world.pop3(ANN).await;
@@ -149,7 +144,7 @@ async fn mail_is_fetched_and_deleted_by_pop3() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_that_pop3_refuses_is_renewed_and_one_token_serves_all_protocols() {
-    let world = world_with_pop3(false);
+    let world = World::with_pop3();
     world.exchange.challenge_refused();
     world.exchange.refuse_next(1);
     drop((world.pop3(ANN).await, world.imap(ANN).await, world.smtp(BOB).await));
@@ -162,7 +157,7 @@ async fn a_token_that_pop3_refuses_is_renewed_and_one_token_serves_all_protocols
 /// Ten megabytes there and back, to the byte.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_large_message_passes_unharmed() {
-    let world = world_with_pop3(false);
+    let world = World::with_pop3();
     let mut large = b"Subject: large\r\n\r\n".to_vec();
     for number in 0..200_000_u32 {
         large.extend_from_slice(format!("{number:08x} 0123456789abcdef 0123456789abcdef\r\n").as_bytes());

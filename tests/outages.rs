@@ -22,14 +22,21 @@ async fn a_login_waits_for_a_mail_server_that_comes_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mail_server_that_stays_away_is_told_as_a_connection_trouble() {
-    let world = World::with(|config, _, _| config.limit("login_timeout = \"1s\""));
+    let world = World::with(|config, _, exchange| {
+        config.pop3(exchange.endpoint("pop3", false)).limit("login_timeout = \"1s\"")
+    });
     world.exchange.go_down().await;
     let (mut imap, mut smtp) = (world.connect("imap").await, world.connect("smtp").await);
-    let (told_by_imap, told_by_smtp) =
-        tokio::join!(imap.imap_login_refused(ANN, PASSWORD), smtp.smtp_login(ANN, PASSWORD));
+    let mut pop3 = world.connect("pop3").await;
+    let (told_by_imap, told_by_smtp, told_by_pop3) = tokio::join!(
+        imap.imap_login_refused(ANN, PASSWORD),
+        smtp.smtp_login(ANN, PASSWORD),
+        pop3.pop3_login(ANN, PASSWORD)
+    );
     assert!(told_by_imap.starts_with("* BYE [UNAVAILABLE] "), "{told_by_imap}");
     imap.expect_end().await;
     assert!(told_by_smtp.starts_with("454 4.7.0 "), "{told_by_smtp}");
+    assert!(told_by_pop3.starts_with("-ERR [SYS/TEMP] Service unavailable: "), "{told_by_pop3}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

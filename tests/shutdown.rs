@@ -29,19 +29,23 @@ async fn sigint_does_the_same() {
 }
 
 async fn ends_gently_on(signal: &str) {
-    let world = World::start();
-    let (imap_addr, smtp_addr) = (world.bridge.addr("imap"), world.bridge.addr("smtp"));
+    let world = World::with_pop3();
+    let addrs = ["imap", "smtp", "pop3"].map(|protocol| world.bridge.addr(protocol));
     let mut session = world.imap(ANN).await;
     let (mut imap, mut smtp) = (world.connect("imap").await, world.connect("smtp").await);
     imap.expect("* OK {…}").await;
     smtp.expect("220 {…}").await;
+    let mut pop3 = world.connect("pop3").await;
+    pop3.expect("+OK {…}").await;
 
     world.bridge.signal(signal);
     imap.expect("* BYE {…}").await;
     imap.expect_end().await;
     smtp.expect("421 {…}").await;
     smtp.expect_end().await;
-    for addr in [imap_addr, smtp_addr] {
+    pop3.expect("-ERR [SYS/TEMP] Service unavailable: {…}").await;
+    pop3.expect_end().await;
+    for addr in addrs {
         assert!(TcpStream::connect(addr).await.is_err(), "{addr} still listens");
     }
 

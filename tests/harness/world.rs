@@ -42,6 +42,11 @@ impl World {
         Self::with_environment(more, |_| Vec::new())
     }
 
+    /// As [`World::start`], with POP3 as well.
+    pub fn with_pop3() -> Self {
+        Self::with(|config, _, exchange| config.pop3(exchange.endpoint("pop3", false)))
+    }
+
     /// As [`World::with`], with environment variables for the bridge.
     pub fn with_environment(
         more: impl FnOnce(Config, &Certs, &Exchange) -> Config,
