@@ -298,3 +298,62 @@ fn tell(files: &CertificateFiles, pair: &Pair, what: &str) {
     let ends = written(pair.ends).map(|ends| ends.date().to_string());
     info!(path = %files.certificate.display(), fingerprint.sha256 = pair.fingerprint, ends, "{what}");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::Clock, config::ListenerTls, ids::ProtocolKind};
+
+    /// A clock that is set by hand.
+    #[derive(Debug)]
+    struct At(Mutex<SystemTime>);
+
+    impl Clock for At {
+        fn now(&self) -> SystemTime {
+            *self.0.lock().unwrap()
+        }
+
+        fn fraction(&self) -> f64 {
+            0.5
+        }
+    }
+
+    fn listener(bind: &str) -> Listener {
+        let tls = Some(ListenerTls { start: TlsStart::Implicit, files: None });
+        Listener { protocol: ProtocolKind::Imap, bind: bind.to_owned(), tls }
+    }
+
+    #[tokio::test]
+    async fn the_bridges_own_certificate_is_renewed_with_its_key_thirty_days_before_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let start = SystemTime::UNIX_EPOCH + Duration::from_hours(500_000);
+        let clock = Arc::new(At(Mutex::new(start)));
+        let certificates = Arc::new(Certificates::new(folder.path(), Arc::clone(&clock) as SharedClock));
+        let listeners = [listener("127.0.0.1:993")];
+        certificates.take_up(&listeners, &OwnCertificate::default()).await.unwrap();
+        let shown = || certificates.shown()[&certificates.own].certificate.pair();
+        let read = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
+        let (first, key) = (shown(), read(OWN.1));
+
+        *clock.0.lock().unwrap() = first.ends - AHEAD - Duration::from_mins(1);
+        certificates.look();
+        assert_eq!(shown().fingerprint, first.fingerprint);
+
+        *clock.0.lock().unwrap() = first.ends - AHEAD;
+        certificates.look();
+        let second = shown();
+        assert_ne!(second.fingerprint, first.fingerprint);
+        assert!(second.ends > first.ends + Duration::from_hours(700 * 24));
+        assert_eq!(read(OWN.1), key);
+    }
+
+    #[test]
+    fn a_certificate_is_for_what_its_listeners_are_called() {
+        let own = ["192.0.2.1:993", "[2001:db8::1]:993", "mail.example.com:993"].map(listener);
+        let wanted = Wanted::new(KeyType::default(), vec!["bridge".to_owned()], &own);
+        assert_eq!(wanted.names, ["bridge", "192.0.2.1", "2001:db8::1", "mail.example.com"]);
+        assert!(wanted.more.starts_with(&["localhost", "127.0.0.1", "::1"].map(str::to_owned)));
+        let everywhere = Wanted::new(KeyType::default(), Vec::new(), &[listener("0.0.0.0:993")]);
+        assert!(everywhere.names.is_empty() && everywhere.more.contains(&"127.0.0.1".to_owned()));
+    }
+}

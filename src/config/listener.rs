@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::SystemTime,
 };
 
 use super::{
@@ -23,9 +24,10 @@ pub(super) fn read_all<'t>(
     top: &Table<'t>,
     taken: &mut Taken<'t>,
     tls: Option<&tls::Written>,
+    now: SystemTime,
 ) -> Vec<Listener> {
     let each = top.each("listener", &schema::LISTENER);
-    let listeners = each.filter_map(|table| read(&table, taken, tls)).collect();
+    let listeners = each.filter_map(|table| read(&table, taken, tls, now)).collect();
     if top.lacks("listener") {
         top.missing(
             "there is no [[listener]], so nothing can connect",
@@ -35,14 +37,19 @@ pub(super) fn read_all<'t>(
     listeners
 }
 
-fn read<'t>(table: &Table<'t>, taken: &mut Taken<'t>, tls: Option<&tls::Written>) -> Option<Listener> {
+fn read<'t>(
+    table: &Table<'t>,
+    taken: &mut Taken<'t>,
+    tls: Option<&tls::Written>,
+    now: SystemTime,
+) -> Option<Listener> {
     let protocol = table.need("protocol", "add protocol = \"imap\", \"smtp\" or \"pop3\"");
     let protocol = protocol.and_then(|item| protocol_kind(&item));
     let bind = table.need("bind", "add bind = \"127.0.0.1:1143\", with a port of your choice");
     let address = bind.as_ref().and_then(address);
     let is_loopback = address.is_none_or(|(host, _)| host.is_loopback());
     let start = start(table, is_loopback);
-    let files = tls::files(table);
+    let files = tls::files(table, now);
     if let (Some(bind), Some((host, port))) = (&bind, &address) {
         refuse_second(bind, *host, *port, taken);
     }

@@ -115,8 +115,8 @@ impl<'t> Written<'t> {
     fn read(file: &'t File, tree: &'t DeTable<'t>, environment: &Environment<'_>, now: SystemTime) -> Self {
         let top = Table::top(file, tree, &schema::TOP);
         let mut taken = HashMap::new();
-        let tls = tls::read(&top);
-        let listeners = listener::read_all(&top, &mut taken, tls.as_ref());
+        let tls = tls::read(&top, now);
+        let listeners = listener::read_all(&top, &mut taken, tls.as_ref(), now);
         let console = console::read(&top, &mut taken, environment);
         let (limits, timing) = limits::read(&top);
         let providers = Providers::read(&top, environment);

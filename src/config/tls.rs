@@ -1,6 +1,9 @@
 //! `[tls]`, and what a listener says otherwise: what is shown to mail programs.
 
-use std::net::IpAddr;
+use std::{
+    net::IpAddr,
+    time::{Duration, SystemTime},
+};
 
 use super::{
     CertificateFiles, OwnCertificate,
@@ -9,7 +12,13 @@ use super::{
     reader::{Item, Table},
     schema,
 };
-use crate::net::{certificate::Pair, self_signed::KeyType};
+use crate::{
+    net::{certificate::Pair, self_signed::KeyType},
+    oauth::day,
+};
+
+/// How long before its end a certificate is worth a word: a month in which somebody is at work.
+const AHEAD: Duration = Duration::from_hours(30 * 24);
 
 const KEY_TYPES: [KeyType; 2] = [KeyType::EcdsaP256, KeyType::Rsa2048];
 
@@ -23,7 +32,7 @@ pub(super) struct Written {
 }
 
 /// Reads `[tls]`; `None` where it has mistakes.
-pub(super) fn read(top: &Table<'_>) -> Option<Written> {
+pub(super) fn read(top: &Table<'_>, now: SystemTime) -> Option<Written> {
     let Some(item) = top.get("tls") else {
         return Some(Written::default());
     };
@@ -33,7 +42,7 @@ pub(super) fn read(top: &Table<'_>) -> Option<Written> {
         KEY_TYPES.into_iter().find(|kind| kind.name() == word)
     });
     let names = table.get("names").map(|item| names(&item));
-    let files = files(&table);
+    let files = files(&table, now);
     for item in ["key_type", "names"].into_iter().filter_map(|key| table.get(key)) {
         if matches!(files, Some(Some(_))) {
             let cause =
@@ -67,7 +76,7 @@ fn names(item: &Item<'_>) -> Option<Vec<String>> {
 
 /// The `certificate` and `key` of a table; nothing where it has neither, `None` where they have mistakes.
 #[expect(clippy::option_option, reason = "there may be none, and that may be a mistake")]
-pub(super) fn files(table: &Table<'_>) -> Option<Option<CertificateFiles>> {
+pub(super) fn files(table: &Table<'_>, now: SystemTime) -> Option<Option<CertificateFiles>> {
     let (certificate, key) = (table.get("certificate"), table.get("key"));
     let Some(certificate) = certificate else {
         if let Some(key) = key.filter(|_| table.lacks("certificate")) {
@@ -85,10 +94,28 @@ pub(super) fn files(table: &Table<'_>) -> Option<Option<CertificateFiles>> {
         key: key.as_ref().map_or_else(|| Some(in_certificate.clone()), Item::path)?,
         certificate: in_certificate,
     };
-    if let Err(error) = Pair::read(&files.certificate, &files.key) {
-        let item = key.filter(|_| error.concerns(&files.key)).unwrap_or(certificate);
-        item.wrong(error.to_string(), error.cure());
-        return None;
+    match Pair::read(&files.certificate, &files.key) {
+        Ok(pair) => warn_of_time(&certificate, &pair, now),
+        Err(error) => {
+            let item = key.filter(|_| error.concerns(&files.key)).unwrap_or(certificate);
+            item.wrong(error.to_string(), error.cure());
+            return None;
+        }
     }
     Some(Some(files))
+}
+
+/// Notes a certificate that mail programs will refuse, now or soon. The bridge shows it all the same: the
+/// accounts of other listeners are not to suffer from it.
+fn warn_of_time(item: &Item<'_>, pair: &Pair, now: SystemTime) {
+    let cause = if pair.ends < now {
+        format!("the certificate has ended on {}", day(pair.ends))
+    } else if pair.begins > now {
+        format!("the certificate is not valid before {}", day(pair.begins))
+    } else if pair.ends < now + AHEAD {
+        format!("the certificate ends on {}", day(pair.ends))
+    } else {
+        return;
+    };
+    item.doubtful(cause, "put a new one in its place: it is used without a reload");
 }

@@ -137,3 +137,22 @@ fn a_login_in_clear_off_loopback_is_refused_with_starttls_too() {
     let expected = "footbridge.toml:6:8: passwords would cross the network in clear: \"0.0.0.0:1143\" is not loopback and require_tls is false";
     assert_eq!(causes(&printed(&main, MAPPINGS)), [expected]);
 }
+
+#[test]
+fn a_certificate_that_programs_will_refuse_is_a_warning() {
+    for ((year, month, day), expected) in [
+        ((2026, 5, 31), "footbridge.toml:8:15: warning: the certificate has ended on 2026-05-31"),
+        ((2026, 6, 30), "footbridge.toml:8:15: warning: the certificate ends on 2026-06-30"),
+        ((2026, 8, 1), ""),
+    ] {
+        let main = with(MAIN, IMAP, &format!("{IMAP}\ntls = \"implicit\"\ncertificate = \"both.pem\""));
+        let printed = printed_prepared(&main, MAPPINGS, |folder| {
+            let key = KeyPair::generate().unwrap();
+            let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+            params.not_after = rcgen::date_time_ymd(year, month, day);
+            let both = key.serialize_pem() + &params.self_signed(&key).unwrap().pem();
+            std::fs::write(folder.join("both.pem"), both).unwrap();
+        });
+        assert_eq!(causes(&printed).concat(), expected);
+    }
+}
