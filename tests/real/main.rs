@@ -18,6 +18,7 @@ mod clients;
 mod home;
 mod lab;
 mod message;
+mod programs;
 mod servers;
 mod walk;
 

@@ -19,6 +19,13 @@ pub fn tricky(subject: &str) -> Vec<u8> {
     message
 }
 
+/// What a person types: lines of text, some of which begin with a dot.
+pub fn text(subject: &str) -> Vec<u8> {
+    let mut message = header(subject);
+    message.extend_from_slice("Grüße, 日本語, ✉\r\n\r\n.leading dot\r\n.\r\nlast line\r\n".as_bytes());
+    message
+}
+
 /// A message of at least [`LARGE`] bytes that does not repeat itself, some of whose lines begin with a dot.
 pub fn large(subject: &str) -> Vec<u8> {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789./";
@@ -51,7 +58,8 @@ pub fn as_sent(received: &[u8]) -> &[u8] {
     &received[start.expect("the message's own first header line")..]
 }
 
-const MARK: &[u8] = b"X-First-Line: of the message as it was sent\r\n";
+/// The first header line of every message here.
+pub const MARK: &[u8] = b"X-First-Line: of the message as it was sent\r\n";
 
 fn header(subject: &str) -> Vec<u8> {
     let mut header = MARK.to_vec();

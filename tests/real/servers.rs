@@ -21,6 +21,8 @@ pub struct Servers {
     pub dir: PathBuf,
     pub imap_port: u16,
     pub imaps_port: u16,
+    pub pop3_port: u16,
+    pub pop3s_port: u16,
     pub submission_port: u16,
     pub smtps_port: u16,
     pub authority: Authority,
@@ -47,13 +49,15 @@ impl Servers {
         let guardian = guardian(&dir);
 
         let authority = Authority::start("authority", &dir);
-        let ports: [u16; 4] = free_ports();
+        let ports: [u16; 6] = free_ports();
         let servers = Self {
             dir,
             imap_port: ports[0],
             imaps_port: ports[1],
-            submission_port: ports[2],
-            smtps_port: ports[3],
+            pop3_port: ports[2],
+            pop3s_port: ports[3],
+            submission_port: ports[4],
+            smtps_port: ports[5],
             authority,
         };
         servers.configure();
@@ -65,8 +69,8 @@ impl Servers {
              exec /usr/lib/postfix/sbin/master -c {dir}/postfix/etc -s"
         );
         guardian.start("postfix", &["sh", "-c", &postfix]);
-        wait_for_ports(&servers.dir, "dovecot", &ports[..2]);
-        wait_for_ports(&servers.dir, "postfix", &ports[2..]);
+        wait_for_ports(&servers.dir, "dovecot", &ports[..4]);
+        wait_for_ports(&servers.dir, "postfix", &ports[4..]);
         servers
     }
 
@@ -81,6 +85,8 @@ impl Servers {
             ("@TENANT@", TENANT.to_owned()),
             ("@IMAP@", self.imap_port.to_string()),
             ("@IMAPS@", self.imaps_port.to_string()),
+            ("@POP3@", self.pop3_port.to_string()),
+            ("@POP3S@", self.pop3s_port.to_string()),
             ("@SUBMISSION@", self.submission_port.to_string()),
             ("@SMTPS@", self.smtps_port.to_string()),
         ];
@@ -243,15 +249,18 @@ pub fn free_ports<const N: usize>() -> [u16; N] {
 }
 
 fn look_for_programs() {
-    let postfix = "/usr/lib/postfix/sbin/master";
-    let needed =
-        ["node", "dovecot", "postfix", postfix, "curl", "mbsync", "fetchmail", "msmtp", "swaks", "python3"];
-    let others = ["setpriv", "timeout", "chromium", "chromedriver", "tinyproxy", "microsocks"];
-    for program in needed.iter().chain(&others) {
+    let servers = ["node", "dovecot", "postfix", "/usr/lib/postfix/sbin/master"];
+    let fetchers = ["curl", "mbsync", "fetchmail", "getmail", "offlineimap", "neomutt", "mpop"];
+    let others = ["msmtp", "swaks", "python3", "perl", "php", "ecj", "java"];
+    let tools = ["setpriv", "timeout", "chromium", "chromedriver", "tinyproxy", "microsocks"];
+    for program in servers.iter().chain(&fetchers).chain(&others).chain(&tools) {
         assert!(find(program), "{program} is not installed: tests/install installs what these tests need");
     }
-    let module = packages().join("node_modules/oidc-provider");
-    assert!(module.exists(), "{} is missing: tests/install installs what these tests need", module.display());
+    for module in ["oidc-provider", "imapflow", "nodemailer"] {
+        let module = packages().join("node_modules").join(module);
+        let cure = "tests/install installs what these tests need";
+        assert!(module.exists(), "{} is missing: {cure}", module.display());
+    }
 }
 
 /// Where `tests/install` puts what comes from npm.
