@@ -41,6 +41,7 @@ const PURE: &[&str] = &[
     "ids.rs",
     "oauth/state/",
     "oauth/grant.rs",
+    "oauth/judged.rs",
     "oauth/reply.rs",
     "oauth/slot.rs",
     "oauth/credential/assertion.rs",

@@ -15,6 +15,7 @@ mod endpoint;
 mod grant;
 mod holder;
 mod identity;
+mod judged;
 mod keeper;
 mod reply;
 mod request;
@@ -30,5 +31,6 @@ pub use credential::{
     client_assertion, day, read_federated_token, service_account_assertion,
 };
 pub use holder::ConfigureError;
+pub use judged::{Judged, judge};
 pub use keeper::{Access, Tokens};
 pub use status::{Shelf, Standing, TokenStatus};

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use oauth2::{DeviceCodeErrorResponse, RequestTokenError, TokenResponse as _};
+use oauth2::{DeviceCodeErrorResponse, HttpResponse, RequestTokenError, TokenResponse as _};
 use serde_json::Value;
 
 use super::{
@@ -61,6 +61,17 @@ impl std::error::Error for NoAnswer {}
 
 /// What was answered to a token request.
 pub(super) type Answer = Result<TokenResponse, RequestTokenError<NoAnswer, ErrorBody>>;
+
+/// Takes the body of an answer for a token response or an error, by its status.
+#[expect(clippy::result_large_err, reason = "the crate's requests answer with the same")]
+pub(super) fn answered(answer: Result<HttpResponse, NoAnswer>) -> Answer {
+    let response = answer.map_err(RequestTokenError::Request)?;
+    let unread = |_| RequestTokenError::Other("not a token response".to_owned());
+    if response.status().is_success() {
+        return serde_json::from_slice(response.body()).map_err(unread);
+    }
+    Err(serde_json::from_slice(response.body()).map_or_else(unread, RequestTokenError::ServerResponse))
+}
 
 /// Reads a token response; `sent` is what the request had in it that must not come back in a text.
 ///

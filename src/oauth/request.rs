@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_lc_rs::rand;
 use http::{HeaderValue, Method, header};
 use oauth2::{
-    AsyncHttpClient as _, HttpRequest, RedirectUrl, RefreshToken, RequestTokenError, ResourceOwnerPassword,
+    AsyncHttpClient as _, HttpRequest, RedirectUrl, RefreshToken, ResourceOwnerPassword,
     ResourceOwnerUsername, StandardDeviceAuthorizationResponse,
 };
 use tokio::sync::mpsc;
@@ -89,7 +89,7 @@ impl Asking<'_> {
         let assertion = assertion.map_err(|error| cannot_prove(app, &error))?;
         let assertion = assertion.ok_or_else(|| Unissued::new(Failure::Internal.into()))?;
         let form = grant::form(&[("grant_type", GRANT_TYPE)], "assertion", &assertion);
-        let answer = answered(self.http.call(form_request(token_url, form)).await);
+        let answer = reply::answered(self.http.call(form_request(token_url, form)).await);
         reply::read(self.spec, Flow::ServiceAccount, &[&assertion], answer)
     }
 
@@ -268,16 +268,6 @@ fn form_request(url: &Url, form: String) -> HttpRequest {
     request.headers_mut().insert(header::CONTENT_TYPE, value);
     request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("application/json"));
     request
-}
-
-#[expect(clippy::result_large_err, reason = "the crate's requests answer with the same")]
-fn answered(answer: Result<oauth2::HttpResponse, reply::NoAnswer>) -> Answer {
-    let response = answer.map_err(RequestTokenError::Request)?;
-    let unread = |_| RequestTokenError::Other("not a token response".to_owned());
-    if response.status().is_success() {
-        return serde_json::from_slice(response.body()).map_err(unread);
-    }
-    Err(serde_json::from_slice(response.body()).map_or_else(unread, RequestTokenError::ServerResponse))
 }
 
 #[cfg(test)]
