@@ -23,8 +23,11 @@ use footbridge::{
     smtp::Smtp,
 };
 
+/// What holds for any input; panics where it does not.
+pub type Property = fn(&[u8]);
+
 /// Every target by its name.
-pub const TARGETS: [(&str, fn(&[u8])); 5] = [
+pub const TARGETS: [(&str, Property); 5] = [
     ("imap_wire", imap_wire),
     ("smtp_wire", smtp_wire),
     ("pop3_wire", pop3_wire),
