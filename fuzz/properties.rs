@@ -24,7 +24,7 @@ use footbridge::{
 };
 
 /// What holds for any input; panics where it does not.
-pub type Property = fn(&[u8]);
+type Property = fn(&[u8]);
 
 /// Every target by its name.
 pub const TARGETS: [(&str, Property); 5] = [
