@@ -145,9 +145,13 @@ fn no_answer(error: &reqwest::Error, proxy: Option<&str>) -> NoAnswer {
     NoAnswer { trouble, retry_after: None, may_be_done: !error.is_connect() }
 }
 
-/// Whether a cause is TLS's, which is spoken with the authority and not with a proxy.
+/// Whether a cause is TLS's, which is spoken with the authority and not with a proxy. A handshake that is broken
+/// off has no type of its own.
 fn is_of_tls(cause: Option<&(dyn std::error::Error + 'static)>) -> bool {
     cause.is_some_and(|cause| {
+        if cause.to_string() == "tls handshake eof" {
+            return true;
+        }
         let within = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
         cause.is::<rustls::Error>()
             || within.and_then(|within| within.downcast_ref::<rustls::Error>()).is_some()

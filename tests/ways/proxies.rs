@@ -78,6 +78,20 @@ async fn an_authority_that_cannot_be_asked_because_of_the_proxy_is_not_blamed() 
     }
 }
 
+/// Who broke the handshake off cannot be known: the proxy is named beside it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handshake_with_the_authority_that_is_broken_off_is_told_with_the_proxy() {
+    let proxy = Proxy::start(Kind::Http);
+    let world = World::with(|config, _, _| {
+        let config = config.limit("login_timeout = \"1s\"");
+        config.provider_line(&format!("outbound_proxy = \"{}\"", proxy.url()))
+    });
+    proxy.treat(world.authority.addr().port(), Treatment::Die);
+    let told = world.connect("imap").await.imap_login_refused(ANN, PASSWORD).await;
+    let expected = format!("no access token: localhost: tls handshake eof (by way of proxy {})", proxy.url());
+    assert!(told.contains(&expected), "{told}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mail_server_that_cannot_be_reached_because_of_the_proxy_is_not_blamed() {
     for kind in Kind::ALL {
