@@ -27,7 +27,7 @@ use footbridge::{
 type Property = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Property); 5] = [
+pub(crate) const TARGETS: [(&str, Property); 5] = [
     ("imap_wire", imap_wire),
     ("smtp_wire", smtp_wire),
     ("pop3_wire", pop3_wire),
@@ -36,17 +36,17 @@ pub const TARGETS: [(&str, Property); 5] = [
 ];
 
 /// The dialogues of the IMAP room.
-pub fn imap_wire(input: &[u8]) {
+pub(crate) fn imap_wire(input: &[u8]) {
     wire::<Imap>(input);
 }
 
 /// The dialogues of the SMTP room.
-pub fn smtp_wire(input: &[u8]) {
+pub(crate) fn smtp_wire(input: &[u8]) {
     wire::<Smtp>(input);
 }
 
 /// The dialogues of the POP3 room.
-pub fn pop3_wire(input: &[u8]) {
+pub(crate) fn pop3_wire(input: &[u8]) {
     wire::<Pop3>(input);
 }
 
@@ -210,7 +210,7 @@ fn call<P: Protocol>(choice: u8, pieces: &[&[u8]], most: usize) -> Called {
 }
 
 /// Mechanisms of clients, and what upstreams are shown.
-pub fn sasl(input: &[u8]) {
+pub(crate) fn sasl(input: &[u8]) {
     let Some((&choice, said)) = input.split_first() else { return };
     let mechanism = if choice & 1 == 0 { ClientMechanism::Plain } else { ClientMechanism::Login };
     let mut lines = said.split(|&byte| byte == b'\n');
@@ -273,7 +273,7 @@ static APP: LazyLock<Arc<App>> = LazyLock::new(|| {
 });
 
 /// The body of an authority's answer, taken for a grant or for a refusal.
-pub fn token_reply(input: &[u8]) {
+pub(crate) fn token_reply(input: &[u8]) {
     const FLOWS: [Flow; 6] = [
         Flow::ClientCredentials,
         Flow::Refresh,
