@@ -250,7 +250,8 @@ pub fn free_ports<const N: usize>() -> [u16; N] {
 
 fn look_for_programs() {
     let servers = ["node", "dovecot", "postfix", "/usr/lib/postfix/sbin/master"];
-    let fetchers = ["curl", "mbsync", "fetchmail", "getmail", "offlineimap", "neomutt", "mpop"];
+    let fetchers =
+        ["curl", "mbsync", "fetchmail", "getmail", "offlineimap", "neomutt", "mpop", "thunderbird"];
     let others = ["msmtp", "swaks", "python3", "perl", "php", "ecj", "java"];
     let tools = ["setpriv", "timeout", "chromium", "chromedriver", "tinyproxy", "microsocks"];
     for program in servers.iter().chain(&fetchers).chain(&others).chain(&tools) {

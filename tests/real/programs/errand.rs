@@ -77,7 +77,7 @@ impl Errand<'_> {
     /// A mail program that finds no home but the errand's folder.
     pub fn command(&self, program: &str) -> Command {
         let mut command = clients::command(program);
-        command.env("HOME", &self.dir).current_dir(&self.dir);
+        command.env("HOME", &self.dir).env("TMPDIR", &self.dir).current_dir(&self.dir);
         command
     }
 

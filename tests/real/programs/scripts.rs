@@ -13,6 +13,10 @@ pub fn python(errand: &Errand) -> Done<Vec<u8>> {
     finish_script(errand, errand.command("python3").arg(script("mail.py")))
 }
 
+pub fn thunderbird(errand: &Errand) -> Done<Vec<u8>> {
+    finish_script(errand, errand.command("python3").arg(script("thunderbird.py")))
+}
+
 /// `Mail::IMAPClient`, `Net::POP3`, `Net::SMTP`.
 pub fn perl(errand: &Errand) -> Done<Vec<u8>> {
     finish_script(errand, errand.command("perl").arg(script("mail.pl")))
