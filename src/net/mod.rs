@@ -3,10 +3,12 @@
 pub mod accept;
 pub mod certificate;
 pub mod conn;
+pub mod descriptors;
 pub mod dial;
 pub mod listener;
 pub mod names;
 pub mod proxy;
+pub mod proxy_header;
 mod race;
 pub mod self_signed;
 mod socket;
