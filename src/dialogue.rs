@@ -109,6 +109,10 @@ pub enum Afterwards {
 /// Why a client is sent away before it has logged in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dismissal {
+    /// The bridge has as many connections as it may. Takes the place of the greeting.
+    BridgeFull,
+    /// The client has as many connections as it may. Takes the place of the greeting.
+    ClientFull,
     /// The bridge is shutting down.
     ShuttingDown,
     /// No credentials came within the time for a login.
@@ -139,6 +143,9 @@ pub enum Violation {
     /// More commands that were not understood or not allowed than the ceiling.
     #[error("more than {0} commands in error")]
     TooManyErrors(u32),
+    /// More commands before a login than the ceiling, the fine ones too.
+    #[error("more than {0} commands before login")]
+    TooManyCommands(u32),
     /// The first bytes are another protocol's: `HTTP`, `TLS`.
     #[error("client speaks {0}")]
     WrongProtocol(&'static str),
@@ -175,6 +182,7 @@ impl Violation {
             Self::LiteralTooLong(_) => "literal_too_long",
             Self::TooMuchBeforeLogin(_) => "too_much_before_login",
             Self::TooManyErrors(_) => "too_many_errors",
+            Self::TooManyCommands(_) => "too_many_commands",
             Self::WrongProtocol(_) => "wrong_protocol",
         }
     }
@@ -204,6 +212,8 @@ pub struct Ceilings {
     pub literal: usize,
     /// Commands in error.
     pub errors: u32,
+    /// Commands, the fine ones too.
+    pub commands: u32,
 }
 
 /// What an upstream dialogue needs to log in.

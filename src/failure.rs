@@ -19,6 +19,8 @@ pub enum Failure {
     NotPermitted,
     /// Too many refused logins of late; the password has not been looked at.
     Throttled,
+    /// The account has as many sessions as it may.
+    TooManySessions,
     /// A person has to consent at the authority before there can be a token.
     ConsentNeeded,
     /// The token authority could not be reached, or said to come back later.
@@ -37,10 +39,11 @@ pub enum Failure {
 
 impl Failure {
     /// Every failure, in the order of the reply tables.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::BadCredentials,
         Self::NotPermitted,
         Self::Throttled,
+        Self::TooManySessions,
         Self::ConsentNeeded,
         Self::AuthorityUnavailable,
         Self::AuthorityRefused,
@@ -54,7 +57,9 @@ impl Failure {
     #[must_use]
     pub fn fault(self) -> Fault {
         match self {
-            Self::BadCredentials | Self::NotPermitted | Self::Throttled => Fault::Client,
+            Self::BadCredentials | Self::NotPermitted | Self::Throttled | Self::TooManySessions => {
+                Fault::Client
+            }
             Self::AuthorityUnavailable => Fault::Authority,
             Self::ConsentNeeded | Self::AuthorityRefused | Self::UpstreamRefused => Fault::Operator,
             Self::UpstreamUnavailable | Self::UpstreamViolation => Fault::Upstream,
@@ -67,6 +72,7 @@ impl Failure {
     pub fn is_temporary(self) -> bool {
         match self {
             Self::Throttled
+            | Self::TooManySessions
             | Self::AuthorityUnavailable
             | Self::UpstreamUnavailable
             | Self::UpstreamViolation
@@ -86,6 +92,7 @@ impl Failure {
             Self::BadCredentials => "bad_credentials",
             Self::NotPermitted => "not_permitted",
             Self::Throttled => "throttled",
+            Self::TooManySessions => "too_many_sessions",
             Self::ConsentNeeded => "consent_needed",
             Self::AuthorityUnavailable => "authority_unavailable",
             Self::AuthorityRefused => "authority_refused",

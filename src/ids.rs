@@ -1,6 +1,9 @@
 //! Names and numbers that must not be mistaken for one another.
 
-use std::{fmt, net::SocketAddr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+};
 
 use aws_lc_rs::digest;
 
@@ -60,14 +63,37 @@ impl ClientAddr {
 
     /// The address without the port.
     #[must_use]
-    pub fn ip(self) -> std::net::IpAddr {
+    pub fn ip(self) -> IpAddr {
         self.0.ip()
+    }
+
+    /// What clients are counted by.
+    #[must_use]
+    pub fn network(self) -> ClientNet {
+        match self.ip() {
+            IpAddr::V4(_) => ClientNet(self.ip()),
+            IpAddr::V6(ip) => ClientNet(Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into()),
+        }
     }
 }
 
 impl fmt::Display for ClientAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// What clients are counted by: an IPv4 address, or the /64 of an IPv6 address, which is what one household or
+/// machine is given (RFC 6177 §2) and may take any number of addresses from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ClientNet(IpAddr);
+
+impl fmt::Display for ClientNet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V4(ip) => ip.fmt(f),
+            IpAddr::V6(ip) => write!(f, "{ip}/64"),
+        }
     }
 }
 
@@ -168,5 +194,12 @@ mod tests {
     fn a_mapped_address_is_the_ipv4_address_that_it_is() {
         let mapped = ClientAddr::new("[::ffff:10.1.2.3]:5".parse().unwrap());
         assert_eq!(mapped.to_string(), "10.1.2.3:5");
+        assert_eq!(mapped.network().to_string(), "10.1.2.3");
+    }
+
+    #[test]
+    fn an_ipv6_client_is_its_network() {
+        let addr = |text: &str| ClientAddr::new(text.parse().unwrap());
+        assert_eq!(addr("[2001:db8:1:2:3:4:5:6]:7").network().to_string(), "2001:db8:1:2::/64");
     }
 }

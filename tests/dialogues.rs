@@ -92,7 +92,9 @@ dialogues! {
         throttled_after_the_login
         tls_hello
         token_refused_twice
+        too_many_commands
         too_many_errors
+        too_many_sessions
         too_many_wrong_passwords
         upstream_closes_early
         upstream_greets_with_bye
@@ -164,7 +166,9 @@ dialogues! {
         throttled
         tls_hello
         token_refused_twice
+        too_many_commands
         too_many_errors
+        too_many_sessions
         too_many_wrong_passwords
         upstream_closes_early
         upstream_greets_with_421
@@ -234,7 +238,9 @@ dialogues! {
         throttled
         tls_hello
         token_refused_twice
+        too_many_commands
         too_many_errors
+        too_many_sessions
         too_many_wrong_passwords
         upstream_closes_early
         upstream_delays_logins

@@ -220,6 +220,11 @@ fn ceilings_are_kept() {
             "a BAD unknown command\r\na BAD unknown command\r\na BAD unknown command\r\na OK NOOP completed\r\na BAD unknown command\r\n",
             Some(End::Violated(Violation::TooManyErrors(4))),
         ),
+        (
+            [&b"a NOOP\r\n"[..], &b"\r\n".repeat(30)].concat(),
+            "a OK NOOP completed\r\n",
+            Some(End::Violated(Violation::TooManyCommands(30))),
+        ),
     ];
     for (said, out, end) in cases {
         let transcript = serve_split::<Imap>(&offer(), Verdict::Refuse, said);

@@ -175,7 +175,9 @@ fn commands_pipelined_behind_the_login_stay_where_they_are() {
 #[test]
 fn ceilings_are_kept() {
     let stat = |len: usize| format!("STAT {}\r\n", "x".repeat(len - 7));
+    let welcomes = USER.repeat(30);
     let cases = [
+        ("USER a\r\n".repeat(31), welcomes.as_str(), Some(Violation::TooManyCommands(30))),
         (stat(200), "-ERR log in first\r\n", None),
         (stat(201), "", Some(Violation::LineTooLong(200))),
         ("x".repeat(500), "", Some(Violation::LineTooLong(200))),

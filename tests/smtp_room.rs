@@ -160,10 +160,15 @@ fn ceilings_are_kept() {
         ("BDAT 41 LAST\r\n".to_owned(), "", Some(Violation::LiteralTooLong(40))),
         (format!("BDAT {}\r\n", "9".repeat(30)), "", Some(Violation::LiteralTooLong(40))),
         ("X\r\n".repeat(5), "500 5.5.1 Unknown command\r\n", Some(Violation::TooManyErrors(4))),
+        ("RSET\r\n".repeat(31), "250 2.0.0 OK\r\n", Some(Violation::TooManyCommands(30))),
     ];
     for (said, out, violation) in cases {
         let transcript = serve_split::<Smtp>(&offer(), Verdict::Refuse, said.as_bytes());
-        let out = if said.starts_with('X') { out.repeat(4) } else { out.to_owned() };
+        let out = match said.get(..1) {
+            Some("X") => out.repeat(4),
+            Some("R") => out.repeat(30),
+            _ => out.to_owned(),
+        };
         assert_eq!((transcript.out, transcript.end), (out, violation.map(End::Violated)), "{said:?}");
     }
 }

@@ -1,7 +1,6 @@
 //! What a running bridge's tasks share.
 
 use std::{
-    net::SocketAddr,
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
@@ -9,14 +8,15 @@ use std::{
     },
 };
 
-use tokio::{net::TcpStream, sync::watch};
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Stop,
+    arrival::{Arrival, Recognised},
     authorize::Consenter,
     certificates::Certificates,
-    doors::{Doors, Terms},
+    doors::Doors,
 };
 use crate::{
     account::{Accounts, Verifier},
@@ -26,9 +26,10 @@ use crate::{
     ids::{ProtocolKind, SessionId},
     imap::Imap,
     oauth::{ConfigureError, Tokens},
+    policy::throttle::Rarely,
     pop3::Pop3,
     secret::Source,
-    session::{self, House, Ledger, Promises},
+    session::{self, House, Ledger, Lobby, Promises},
     smtp::Smtp,
 };
 
@@ -62,6 +63,8 @@ pub(super) struct Bridge {
     /// Tells the sessions who may still be there.
     pub(super) roll: watch::Sender<Arc<Accounts>>,
     count: AtomicU64,
+    /// What is said of balancers that send no header.
+    pub(super) headers: Mutex<Rarely>,
 }
 
 /// What a running bridge cannot change.
@@ -100,7 +103,7 @@ impl Bridge {
         config: Config,
         (tokens, consenter, gate): (Arc<Tokens>, Consenter, Option<Arc<Gate>>),
         certificates: Arc<Certificates>,
-        clock: SharedClock,
+        (clock, room): (SharedClock, usize),
         stop: Stop,
     ) -> Result<Self, ConfigureError> {
         let fixed = Fixed::of(&config);
@@ -114,6 +117,7 @@ impl Bridge {
             tokens: Arc::clone(&tokens),
             roll: roll.subscribe(),
             ledger: Arc::new(Ledger::new(Arc::clone(&clock))),
+            lobby: Arc::new(Lobby::new(Arc::clone(&clock), room)),
             accounts,
             names: Arc::default(),
             providers,
@@ -138,6 +142,7 @@ impl Bridge {
             house: RwLock::new(Arc::new(house)),
             roll,
             count: AtomicU64::new(1),
+            headers: Mutex::default(),
         })
     }
 
@@ -156,17 +161,27 @@ impl Bridge {
         !self.stop.gently.is_cancelled()
     }
 
-    /// Serves one client, who came in on these terms.
-    pub(super) async fn attend(self: Arc<Self>, terms: Terms, stream: TcpStream, peer: SocketAddr) {
+    /// Serves one client.
+    pub(super) async fn attend(self: Arc<Self>, arrival: Arrival) {
+        let Recognised { terms, stream, from, house, place, looks } = match arrival.recognise().await {
+            Ok(recognised) => recognised,
+            Err(why) => {
+                if let Some((peer, why)) = why {
+                    self.complain_of_header(peer, &why);
+                }
+                return;
+            }
+        };
         let id = SessionId(self.count.fetch_add(1, Ordering::Relaxed));
-        let house = self.house();
         // A session outlives the bridge's doors, and needs nothing of it but its house.
         drop(self);
+        let entrance = terms.entrance;
         match terms.wanted.protocol {
-            ProtocolKind::Imap => session::attend::<Imap>(stream, peer, id, terms.entrance, house).await,
-            ProtocolKind::Smtp => session::attend::<Smtp>(stream, peer, id, terms.entrance, house).await,
-            ProtocolKind::Pop3 => session::attend::<Pop3>(stream, peer, id, terms.entrance, house).await,
+            ProtocolKind::Imap => session::attend::<Imap>(stream, from, id, entrance, house, looks).await,
+            ProtocolKind::Smtp => session::attend::<Smtp>(stream, from, id, entrance, house, looks).await,
+            ProtocolKind::Pop3 => session::attend::<Pop3>(stream, from, id, entrance, house, looks).await,
         }
+        drop(place);
     }
 
     /// Renews tokens ahead of time, until the bridge stops.

@@ -320,7 +320,7 @@ mod tests {
 
     fn listener(bind: &str) -> Listener {
         let tls = Some(ListenerTls { start: TlsStart::Implicit, files: None });
-        Listener { protocol: ProtocolKind::Imap, bind: bind.to_owned(), tls }
+        Listener { protocol: ProtocolKind::Imap, bind: bind.to_owned(), tls, proxy_protocol: Vec::new() }
     }
 
     #[tokio::test]

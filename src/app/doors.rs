@@ -110,8 +110,8 @@ impl Bridge {
             let (bridge, sessions) = (Arc::clone(self), self.sessions.clone());
             self.accepting.spawn(async move {
                 let serve = |stream, peer| {
-                    let terms = terms.read().unwrap_or_else(PoisonError::into_inner).clone();
-                    Arc::clone(&bridge).attend(terms, stream, peer)
+                    let terms = terms.read().unwrap_or_else(PoisonError::into_inner);
+                    bridge.receive(&terms, stream, peer)
                 };
                 listener.run(close, sessions, serve).await;
             });
@@ -154,7 +154,7 @@ mod tests {
     use crate::ids::ProtocolKind::{Imap, Smtp};
 
     fn listener(protocol: crate::ids::ProtocolKind, bind: &str) -> config::Listener {
-        config::Listener { protocol, bind: bind.to_owned(), tls: None }
+        config::Listener { protocol, bind: bind.to_owned(), tls: None, proxy_protocol: Vec::new() }
     }
 
     #[test]

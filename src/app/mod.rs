@@ -6,6 +6,7 @@
 //! the socket that the program's other commands talk to.
 
 mod accounts;
+mod arrival;
 mod authorize;
 mod bridge;
 mod certificates;
@@ -16,6 +17,7 @@ mod lock;
 pub mod logging;
 mod private;
 mod reload;
+mod room;
 mod web;
 
 use std::{
@@ -149,6 +151,7 @@ impl App {
         let lock = StateLock::take(&config.state_dir)?;
         let mut bound = Vec::new();
         let clock: SharedClock = Arc::new(System);
+        let room = room::make(config.limits.max_connections);
         let certificates = Arc::new(Certificates::new(&config.state_dir, Arc::clone(&clock)));
         certificates.take_up(&config.listeners, &config.own_certificate).await?;
         for wanted in &config.listeners {
@@ -167,8 +170,15 @@ impl App {
         let served = port.map_or(Console::Closed(None), Console::Served);
         let consenter = Consenter::new(Arc::clone(&tokens), served, Arc::clone(&clock));
         let bridge = Arc::new(
-            Bridge::new(path.to_owned(), config, (tokens, consenter, gate), certificates, clock, stop)
-                .await?,
+            Bridge::new(
+                path.to_owned(),
+                config,
+                (tokens, consenter, gate),
+                certificates,
+                (clock, room),
+                stop,
+            )
+            .await?,
         );
         Ok(Self { bridge, bound, control, console, _lock: lock })
     }

@@ -15,6 +15,7 @@ use super::{
     BuildError, announce,
     bridge::{Bridge, Fixed, protocols},
     doors::{self, Bound, Moves, Terms},
+    room,
 };
 use crate::{
     account::Accounts,
@@ -163,6 +164,7 @@ impl Bridge {
             tokens: Arc::clone(&self.tokens),
             roll: self.roll.subscribe(),
             ledger: Arc::clone(&before.ledger),
+            lobby: Arc::clone(&before.lobby),
             accounts: Arc::clone(&accounts),
             names: Arc::clone(&before.names),
             providers,
@@ -177,6 +179,7 @@ impl Bridge {
         self.roll.send_replace(accounts);
         self.rearrange(terms, &moves.closed);
         self.open(bound);
+        room::make(self.house().limits.max_connections);
         for warning in &warnings {
             warn!(place = warning.place(), cause = warning.cause(), cure = warning.cure(), "configuration");
         }

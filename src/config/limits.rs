@@ -33,6 +33,15 @@ const LITERAL: Range<u64> = 64..1024 * 1024;
 /// From one short line up to what a thousand strangers may take of a large machine.
 const BEFORE_LOGIN: Range<u64> = 512..16 * 1024 * 1024;
 
+/// How many connections or sessions: beyond the upper bound a process runs out of ports and memory.
+const COUNT: Range<u64> = 1..1_000_000;
+
+/// How many logins may fail: each is remembered for the whole window.
+const FAILURES: Range<u64> = 1..1000;
+
+/// How long they count: less than a second is none, and after a day nobody knows what the matter was.
+const FAILURE_WINDOW: Range<Duration> = Duration::from_secs(1)..Duration::from_hours(24);
+
 /// Reads `[limits]`; what is not there has its default.
 pub(super) fn read(top: &Table<'_>) -> (Limits, Timing) {
     let (mut limits, mut timing) = (Limits::default(), Timing::default());
@@ -43,6 +52,7 @@ pub(super) fn read(top: &Table<'_>) -> (Limits, Timing) {
         ("login_timeout", TIMEOUTS, &mut timing.login_timeout),
         ("connect_timeout", CONNECT, &mut timing.connect_timeout),
         ("idle_timeout", SHORTEST..LONGEST, &mut timing.idle_timeout),
+        ("auth_failure_window", FAILURE_WINDOW, &mut limits.auth_failure_window),
         ("drain_grace", Duration::ZERO..Duration::from_hours(1), &mut timing.drain_grace),
     ] {
         if let Some(duration) = table.get(key).and_then(|item| item.duration(bounds)) {
@@ -56,6 +66,17 @@ pub(super) fn read(top: &Table<'_>) -> (Limits, Timing) {
     ] {
         if let Some(size) = table.get(key).and_then(|item| item.size(bounds)) {
             *value = size;
+        }
+    }
+    let count = |key, bounds| table.get(key).and_then(|item| item.count(bounds));
+    limits.max_connections = count("max_connections", COUNT);
+    limits.max_connections_per_account = count("max_connections_per_account", COUNT);
+    for (key, bounds, value) in [
+        ("max_connections_per_client", COUNT, &mut limits.max_connections_per_client),
+        ("auth_failures", FAILURES, &mut limits.auth_failures),
+    ] {
+        if let Some(number) = count(key, bounds) {
+            *value = number;
         }
     }
     (limits, timing)

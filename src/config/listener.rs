@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     Listener, ListenerTls, TlsStart,
+    account::networks,
     mistake::quoted,
     reader::{Item, Table},
     schema, tls,
@@ -63,9 +64,11 @@ fn read<'t>(
         }
         Some(start) => Some(ListenerTls { start, files: files?.or_else(|| tls?.files.clone()) }),
     };
+    let proxy_protocol = table.get("proxy_protocol").map(|item| networks(&item));
     address?;
+    let proxy_protocol = proxy_protocol.unwrap_or_else(|| Some(Vec::new()))?;
     // Where [tls] has mistakes, nothing is listened on all the same.
-    Some(Listener { protocol: protocol?, bind: bind?.string()?.to_owned(), tls })
+    Some(Listener { protocol: protocol?, bind: bind?.string()?.to_owned(), tls, proxy_protocol })
 }
 
 /// How TLS starts, or that it does not; `None` where that has mistakes.

@@ -36,6 +36,7 @@ mod urls;
 
 use std::{path::PathBuf, sync::Arc};
 
+use ipnet::IpNet;
 use url::Url;
 
 use crate::{
@@ -71,7 +72,7 @@ pub struct Config {
     pub upstreams: Vec<(AppName, Arc<Provider>)>,
     /// Who may log in.
     pub accounts: Accounts,
-    /// How much a client may send before it has logged in.
+    /// How much clients may ask for.
     pub limits: Limits,
     /// How long things may take.
     pub timing: Timing,
@@ -84,6 +85,8 @@ pub struct Listener {
     pub protocol: ProtocolKind,
     /// `host:port`; a port of 0 lets the system pick one.
     pub bind: String,
+    /// The peers whose PROXY header is required and believed.
+    pub proxy_protocol: Vec<IpNet>,
     /// How its line is encrypted; nothing where it stays in clear.
     pub tls: Option<ListenerTls>,
 }

@@ -358,6 +358,21 @@ impl<'t> Item<'t> {
         usize::try_from(size).ok()
     }
 
+    /// A number of things, between the bounds, both included.
+    pub(super) fn count(&self, bounds: Range<u64>) -> Option<usize> {
+        let Some(integer) = self.value.as_integer() else {
+            self.not_a("an integer", format!("write {} = {}, without quotes", self.key, bounds.start));
+            return None;
+        };
+        let count = u64::from_str_radix(integer.as_str(), integer.radix()).ok();
+        let count = count.filter(|count| (bounds.start..=bounds.end).contains(count));
+        if count.is_none() {
+            let cause = format!("{integer} is out of range for {}", self.key);
+            self.wrong(cause, format!("between {} and {}", bounds.start, bounds.end));
+        }
+        count.and_then(|count| usize::try_from(count).ok())
+    }
+
     /// A number with a unit, between the bounds, both included.
     fn quantity(&self, kind: &str, examples: &str, units: &[(&str, u64)], bounds: Range<u64>) -> Option<u64> {
         let Some(written) = self.value.as_str() else {

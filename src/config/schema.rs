@@ -22,8 +22,17 @@ pub(super) const TOP: Keys = Keys {
 
 pub(super) const LISTENER: Keys = Keys {
     place: "[[listener]]",
-    known: &["protocol", "bind", "tls", "allow_plaintext", "require_tls", "certificate", "key"],
-    later: &["provider", "proxy_protocol", "report_at"],
+    known: &[
+        "protocol",
+        "bind",
+        "tls",
+        "allow_plaintext",
+        "require_tls",
+        "certificate",
+        "key",
+        "proxy_protocol",
+    ],
+    later: &["provider", "report_at"],
 };
 
 pub(super) const TLS: Keys =
@@ -44,15 +53,13 @@ pub(super) const LIMITS: Keys = Keys {
         "line",
         "literal",
         "before_login_bytes",
-    ],
-    later: &[
         "max_connections",
         "max_connections_per_client",
         "max_connections_per_account",
         "auth_failures",
         "auth_failure_window",
-        "send_wait",
     ],
+    later: &["send_wait"],
 };
 
 pub(super) const APP: Keys = Keys {

@@ -21,6 +21,7 @@ pub struct Client {
     offer: Offer,
     ceilings: Ceilings,
     errors: u32,
+    commands: u32,
     state: State,
 }
 
@@ -45,7 +46,7 @@ enum State {
 
 impl Client {
     pub(super) fn new(offer: Offer, ceilings: Ceilings) -> Self {
-        Self { offer, ceilings, errors: 0, state: State::AwaitCommand }
+        Self { offer, ceilings, errors: 0, commands: 0, state: State::AwaitCommand }
     }
 
     /// Takes one command; `None` where it was answered and the next one is due.
@@ -73,6 +74,7 @@ impl Client {
         };
         self.state = State::AwaitCommand;
         let taken = Taken::off(input, end);
+        self.count()?;
         match Command::read(&taken) {
             Some(command) => self.obey(&command, out),
             None if taken.trim_ascii().is_empty() => Ok(None),
@@ -179,6 +181,15 @@ impl Client {
     fn shown(&mut self, tag: &str, credentials: Credentials) -> ClientStep {
         self.state = State::AwaitVerdict { tag: tag.to_owned() };
         ClientStep::Credentials(credentials)
+    }
+
+    /// Counts a command, whatever it is, until there were too many.
+    fn count(&mut self) -> Result<(), Violation> {
+        self.commands += 1;
+        if self.commands > self.ceilings.commands {
+            return Err(Violation::TooManyCommands(self.ceilings.commands));
+        }
+        Ok(())
     }
 
     /// Answers a command that was not understood or is not allowed, until there were too many.

@@ -29,6 +29,7 @@ fn words(failure: Failure) -> (&'static str, &'static str, Afterwards) {
         Failure::BadCredentials => ("AUTHENTICATIONFAILED", "username or password is wrong", StaysOpen),
         Failure::NotPermitted => ("AUTHORIZATIONFAILED", "this login may not do that", StaysOpen),
         Failure::Throttled => ("LIMIT", "too many refused logins, try again later", Closes),
+        Failure::TooManySessions => ("LIMIT", "too many sessions of this account, try again later", Closes),
         Failure::ConsentNeeded => ("CONTACTADMIN", "the account is not authorized", StaysOpen),
         Failure::AuthorityUnavailable => {
             ("UNAVAILABLE", "no access token can be had, try again later", Closes)
@@ -48,6 +49,10 @@ fn words(failure: Failure) -> (&'static str, &'static str, Afterwards) {
 /// Says goodbye to a client that has not logged in.
 pub(super) fn dismissal(reason: Dismissal, out: &mut BytesMut) {
     match reason {
+        Dismissal::BridgeFull => put(out, &["* BYE [UNAVAILABLE] too many connections, try again later"]),
+        Dismissal::ClientFull => {
+            put(out, &["* BYE [LIMIT] too many connections from your address, try again later"]);
+        }
         Dismissal::ShuttingDown => put(out, &["* BYE [UNAVAILABLE] shutting down, try again later"]),
         Dismissal::TimedOut => put(out, &["* BYE no login in time"]),
         Dismissal::TooManyAttempts => put(out, &["* BYE too many refused logins"]),
@@ -55,7 +60,8 @@ pub(super) fn dismissal(reason: Dismissal, out: &mut BytesMut) {
             Violation::LineTooLong(_)
             | Violation::LiteralTooLong(_)
             | Violation::TooMuchBeforeLogin(_)
-            | Violation::TooManyErrors(_) => put(out, &["* BYE ", &violation.to_string()]),
+            | Violation::TooManyErrors(_)
+            | Violation::TooManyCommands(_) => put(out, &["* BYE ", &violation.to_string()]),
             // It would not be understood, and in HTTP it could pass for an answer.
             Violation::WrongProtocol(_) => {}
         },
@@ -109,6 +115,10 @@ mod tests {
             (Failure::BadCredentials, "a1 NO [AUTHENTICATIONFAILED] username or password is wrong\r\n"),
             (Failure::NotPermitted, "a1 NO [AUTHORIZATIONFAILED] this login may not do that\r\n"),
             (Failure::Throttled, "* BYE [LIMIT] too many refused logins, try again later\r\n"),
+            (
+                Failure::TooManySessions,
+                "* BYE [LIMIT] too many sessions of this account, try again later\r\n",
+            ),
             (Failure::ConsentNeeded, "a1 NO [CONTACTADMIN] the account is not authorized\r\n"),
             (
                 Failure::AuthorityUnavailable,
@@ -137,6 +147,11 @@ mod tests {
     #[test]
     fn goodbyes_are_untagged() {
         let cases = [
+            (Dismissal::BridgeFull, "* BYE [UNAVAILABLE] too many connections, try again later\r\n"),
+            (
+                Dismissal::ClientFull,
+                "* BYE [LIMIT] too many connections from your address, try again later\r\n",
+            ),
             (Dismissal::ShuttingDown, "* BYE [UNAVAILABLE] shutting down, try again later\r\n"),
             (Dismissal::TimedOut, "* BYE no login in time\r\n"),
             (Dismissal::TooManyAttempts, "* BYE too many refused logins\r\n"),

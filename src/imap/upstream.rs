@@ -152,7 +152,7 @@ impl Upstream {
         if !self.is_open() || Reply::read(&line) != Some(Reply::Data) {
             return Ok(Some(end));
         }
-        let ceilings = Ceilings { line: LONGEST_LINE, literal: MOST_KEPT, errors: 0 };
+        let ceilings = Ceilings { line: LONGEST_LINE, literal: MOST_KEPT, errors: 0, commands: 0 };
         match frame(input, ceilings, usize::MAX) {
             Ok(Frame::Whole(end)) => Ok(Some(end)),
             Ok(Frame::Partial) => Ok(None),

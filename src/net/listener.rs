@@ -36,12 +36,12 @@ impl Listener {
         self.addr
     }
 
-    /// Accepts until `stop` is cancelled and starts one task for each client, owned by `tasks`.
+    /// Accepts until `stop` is cancelled and starts one task for each client that `serve` takes, owned by `tasks`.
     pub async fn run<F>(
         self,
         stop: CancellationToken,
         tasks: TaskTracker,
-        serve: impl Fn(TcpStream, SocketAddr) -> F,
+        serve: impl Fn(TcpStream, SocketAddr) -> Option<F>,
     ) where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -51,7 +51,9 @@ impl Listener {
                 Ok((stream, peer)) => {
                     pause = PAUSES.0;
                     socket::tune(&stream);
-                    tasks.spawn(serve(stream, peer));
+                    if let Some(session) = serve(stream, peer) {
+                        tasks.spawn(session);
+                    }
                 }
                 Err(error) => {
                     if pause == PAUSES.0 {
@@ -80,7 +82,7 @@ mod tests {
         let (sender, mut accepted) = mpsc::unbounded_channel();
         let serving = listener.run(stop.clone(), tasks, |stream, _| {
             sender.send(socket::is_tuned(&stream)).unwrap();
-            async {}
+            Some(async {})
         });
         let asking = async {
             let _client = TcpStream::connect(addr).await.unwrap();

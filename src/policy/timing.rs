@@ -106,6 +106,9 @@ pub const UPSTREAM_LOGIN: Duration = Duration::from_secs(25);
 /// The longest pause between two such attempts for one waiting login.
 pub const UPSTREAM_PAUSE: Duration = Duration::from_secs(5);
 
+/// How long a load balancer may take to send its PROXY header, which stands in its first packet.
+pub const PROXY_HEADER: Duration = Duration::from_secs(5);
+
 /// How long a reply to a client may take to be sent before its login. A client that does not listen
 /// is not waited for.
 pub const REPLY: Duration = Duration::from_secs(10);

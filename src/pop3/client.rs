@@ -21,6 +21,7 @@ pub struct Client {
     offer: Offer,
     ceilings: Ceilings,
     errors: u32,
+    commands: u32,
     state: State,
 }
 
@@ -42,7 +43,7 @@ enum State {
 
 impl Client {
     pub(super) fn new(offer: Offer, ceilings: Ceilings) -> Self {
-        Self { offer, ceilings, errors: 0, state: State::AwaitCommand }
+        Self { offer, ceilings, errors: 0, commands: 0, state: State::AwaitCommand }
     }
 
     /// Takes one command; `None` where it was answered and the next one is due.
@@ -51,6 +52,7 @@ impl Client {
         let Some(line) = Taken::line(input, self.ceilings.line)? else {
             return Ok(Some(ClientStep::NeedInput));
         };
+        self.count()?;
         let command = Command::read(&line);
         match command.verb {
             Verb::Capa => self.capa(out),
@@ -170,6 +172,15 @@ impl Client {
     /// What is in the way of a login: nothing that a person would take for a wrong password.
     fn no_login(&self) -> &'static str {
         if self.offer.starttls { "must issue STLS first" } else { "no login without TLS" }
+    }
+
+    /// Counts a command, whatever it is, until there were too many.
+    fn count(&mut self) -> Result<(), Violation> {
+        self.commands += 1;
+        if self.commands > self.ceilings.commands {
+            return Err(Violation::TooManyCommands(self.ceilings.commands));
+        }
+        Ok(())
     }
 
     /// Answers a command that was not understood or is not allowed, until there were too many.

@@ -27,6 +27,7 @@ fn words(failure: Failure) -> (&'static str, &'static str) {
         Failure::BadCredentials => ("[AUTH] ", "username or password is wrong"),
         Failure::NotPermitted => ("[SYS/PERM] ", "this login may not do that"),
         Failure::Throttled => (TEMPORARY, "too many refused logins, try again later"),
+        Failure::TooManySessions => (TEMPORARY, "too many sessions of this account, try again later"),
         Failure::ConsentNeeded => ("[SYS/PERM] ", "the account is not authorized"),
         Failure::AuthorityUnavailable => (TEMPORARY, "no access token can be had, try again later"),
         Failure::AuthorityRefused => ("[SYS/PERM] ", "no access token was granted"),
@@ -40,6 +41,10 @@ fn words(failure: Failure) -> (&'static str, &'static str) {
 /// Says goodbye to a client that has not logged in.
 pub(super) fn dismissal(reason: Dismissal, out: &mut BytesMut) {
     match reason {
+        Dismissal::BridgeFull => put(out, &["-ERR ", TEMPORARY, "too many connections, try again later"]),
+        Dismissal::ClientFull => {
+            put(out, &["-ERR ", TEMPORARY, "too many connections from your address, try again later"]);
+        }
         Dismissal::ShuttingDown => put(out, &["-ERR ", TEMPORARY, "shutting down, try again later"]),
         // "The server should close the TCP connection without … sending any response" (RFC 1939 §3): the client
         // would take it for the answer to its next command.
@@ -49,7 +54,8 @@ pub(super) fn dismissal(reason: Dismissal, out: &mut BytesMut) {
             Violation::LineTooLong(_)
             | Violation::LiteralTooLong(_)
             | Violation::TooMuchBeforeLogin(_)
-            | Violation::TooManyErrors(_) => put(out, &["-ERR ", &violation.to_string()]),
+            | Violation::TooManyErrors(_)
+            | Violation::TooManyCommands(_) => put(out, &["-ERR ", &violation.to_string()]),
             // It would not be understood, and in HTTP it could pass for an answer.
             Violation::WrongProtocol(_) => {}
         },
@@ -84,6 +90,10 @@ mod tests {
             (Failure::BadCredentials, "-ERR [AUTH] username or password is wrong\r\n".to_owned()),
             (Failure::NotPermitted, "-ERR [SYS/PERM] this login may not do that\r\n".to_owned()),
             (Failure::Throttled, format!("{BUSY} too many refused logins, try again later\r\n")),
+            (
+                Failure::TooManySessions,
+                format!("{BUSY} too many sessions of this account, try again later\r\n"),
+            ),
             (Failure::ConsentNeeded, "-ERR [SYS/PERM] the account is not authorized\r\n".to_owned()),
             (
                 Failure::AuthorityUnavailable,
@@ -112,6 +122,14 @@ mod tests {
     #[test]
     fn goodbyes_answer_a_command_or_say_nothing() {
         let cases = [
+            (
+                Dismissal::BridgeFull,
+                "-ERR [SYS/TEMP] Service unavailable: too many connections, try again later\r\n",
+            ),
+            (
+                Dismissal::ClientFull,
+                "-ERR [SYS/TEMP] Service unavailable: too many connections from your address, try again later\r\n",
+            ),
             (
                 Dismissal::ShuttingDown,
                 "-ERR [SYS/TEMP] Service unavailable: shutting down, try again later\r\n",

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{Ledger, Promises};
+use super::{Ledger, Lobby, Promises};
 use crate::{
     account::{Account, Accounts, Verifier},
     dialogue::Capabilities,
@@ -69,6 +69,8 @@ pub struct House {
     pub roll: watch::Receiver<Arc<Accounts>>,
     /// What is remembered of their logins.
     pub ledger: Arc<Ledger>,
+    /// Who of them, and of everybody else, is there.
+    pub lobby: Arc<Lobby>,
     /// Checks their passwords.
     pub verifier: Verifier,
     /// Gets their access tokens.
@@ -79,7 +81,7 @@ pub struct House {
     pub names: Arc<Names>,
     /// What clients may be promised about those.
     pub promises: Promises,
-    /// How much a client may send before it has logged in.
+    /// How much clients may ask for.
     pub limits: Limits,
     /// How long things may take.
     pub timing: Timing,

@@ -13,18 +13,20 @@ mod client;
 mod entrance;
 mod house;
 mod ledger;
+mod lobby;
 mod promises;
 mod record;
 mod upstream;
 
 use std::{net::SocketAddr, sync::Arc};
 
+use bytes::BytesMut;
 use tokio::{net::TcpStream, time::Instant};
 use tracing::{Instrument as _, info, info_span, warn};
 
 use crate::{
     account::Claim,
-    dialogue::{Protocol, Welcome},
+    dialogue::{ClientDialogue as _, Dismissal, Offer, Protocol, Welcome},
     failure::{Failure, Refusal},
     ids::{ClientAddr, SessionId},
     net::{
@@ -36,26 +38,38 @@ use crate::{
 };
 
 use client::Client;
+use lobby::Seat;
 use record::Record;
 
 pub use entrance::Entrance;
 pub use house::{House, Provider};
 pub use ledger::{Entry, LastFailure, Ledger};
+pub use lobby::{Lobby, Place};
 pub use promises::Promises;
 pub use record::{Closed, Interrupted, Why};
 
-/// Serves one client until either side is done, and writes the closing line.
+/// What a client reads in the place of a greeting that there is no room for.
+#[must_use]
+pub fn dismissal<P: Protocol>(reason: Dismissal, house: &House) -> BytesMut {
+    let mut words = BytesMut::new();
+    P::client(Offer::default(), house.limits.ceilings()).dismiss(reason, &mut words);
+    words
+}
+
+/// Serves one client until either side is done, and writes the closing line: where it only looks whether
+/// somebody is there, for those alone who look closely.
 pub async fn attend<P: Protocol>(
     stream: TcpStream,
     peer: SocketAddr,
     id: SessionId,
     entrance: Entrance,
     house: Arc<House>,
+    looks: bool,
 ) {
     let from = ClientAddr::new(peer);
     let span = info_span!("session", session.id = %id, protocol = P::KIND.name(), client.addr = %from);
     let serving = async {
-        let mut record = Record::open();
+        let mut record = Record::open(looks);
         let result = serve::<P>(Stream::Plain(stream), entrance, from, &house, &mut record).await;
         record.close(result);
     };
@@ -71,7 +85,8 @@ async fn serve<P: Protocol>(
 ) -> Result<Closed, Interrupted> {
     // Boxed, so that an idle session does not keep the memory of its login.
     match Box::pin(log_in::<P>(stream, entrance, from, house, record)).await? {
-        Ok((client, upstream)) => relay::<P>(client, upstream, house, record).await,
+        // The seat is free when the session has ended.
+        Ok((client, upstream, _seat)) => relay::<P>(client, upstream, house, record).await,
         Err(closed) => Ok(closed),
     }
 }
@@ -83,7 +98,7 @@ async fn log_in<P: Protocol>(
     from: ClientAddr,
     house: &House,
     record: &mut Record,
-) -> Result<Result<(Conn, Conn), Closed>, Interrupted> {
+) -> Result<Result<(Conn, Conn, Seat), Closed>, Interrupted> {
     let mut client = Client::<P>::greet(stream, entrance, house).await?;
     while let Some(credentials) = client.next_credentials(house).await? {
         record.credentials_shown(client.tls_version());
@@ -94,10 +109,10 @@ async fn log_in<P: Protocol>(
             return Err(client.send_away_for_shutdown().await);
         };
         match admitted {
-            Ok(upstream) => {
+            Ok(Admitted { upstream, seat }) => {
                 let conn = client.accept(&upstream.welcome).await?;
                 record.logged_in(&house.ledger);
-                return Ok(Ok((conn, upstream.conn)));
+                return Ok(Ok((conn, upstream.conn, seat)));
             }
             Err(refusal) => {
                 record.refused(&refusal, &house.ledger);
@@ -130,16 +145,38 @@ struct Upstream {
     welcome: Welcome,
 }
 
-/// From a shown password to an authenticated upstream: what this program is for.
+/// A login that was let in: its upstream, and its seat among the sessions of its account.
+#[derive(Debug)]
+struct Admitted {
+    upstream: Upstream,
+    seat: Seat,
+}
+
+/// From a shown password to an authenticated upstream, or a refusal that is remembered of where it came from.
 async fn admit<P: Protocol>(
     shown: Credentials,
-    mut visit: Visit,
+    visit: Visit,
     house: &House,
     record: &mut Record,
-) -> Result<Upstream, Refusal> {
+) -> Result<Admitted, Refusal> {
     record.phase("verify");
     let claim = Claim::new(&house.accounts, shown);
     record.claimed(&claim);
+    let (from, login) = (visit.from, claim.login().to_owned());
+    house.lobby.may_try(from, &house.limits)?;
+    let opened = open::<P>(claim, visit, house, record).await;
+    let failure = opened.as_ref().err().map(|refusal| refusal.failure);
+    house.lobby.judged(from, &login, failure, &house.limits);
+    opened
+}
+
+/// From a claim to its mailbox: what this program is for.
+async fn open<P: Protocol>(
+    claim: Claim,
+    mut visit: Visit,
+    house: &House,
+    record: &mut Record,
+) -> Result<Admitted, Refusal> {
     let (claim, denied) = access::screen(claim, P::KIND, visit.from);
     record.denied(denied);
     let verified = house.verifier.verify(claim, visit.deadline).await?;
@@ -148,10 +185,11 @@ async fn admit<P: Protocol>(
     visit.deadline = Instant::now() + house.timing.login_timeout;
     let permit = access::admit(&verified, P::KIND)?;
     record.permitted(&permit);
+    let seat = house.lobby.seat(&permit, visit.from, &house.limits)?;
     record.phase("token");
     let access = house.tokens.access_token(&permit, visit.deadline).await?;
     let verdict = match upstream::log_in::<P>(&permit, &access, &visit, house, record).await {
-        Ok(upstream) => return Ok(upstream),
+        Ok(upstream) => return Ok(Admitted { upstream, seat }),
         Err(verdict) => verdict,
     };
     if !verdict.token_may_help {
@@ -162,7 +200,8 @@ async fn admit<P: Protocol>(
         return Err(verdict.refusal);
     };
     info!(mailbox = permit.mailbox(), "access token rejected and renewed");
-    upstream::log_in::<P>(&permit, &access, &visit, house, record).await.map_err(|verdict| verdict.refusal)
+    let upstream = upstream::log_in::<P>(&permit, &access, &visit, house, record).await;
+    upstream.map(|upstream| Admitted { upstream, seat }).map_err(|verdict| verdict.refusal)
 }
 
 /// Carries bytes until both sides are done.

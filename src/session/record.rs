@@ -3,7 +3,7 @@
 use std::{io, sync::Arc};
 
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::Ledger;
 use crate::{
@@ -110,6 +110,7 @@ impl Why {
 /// one whatever happens.
 #[derive(Debug)]
 pub(super) struct Record {
+    looks: bool,
     opened: Instant,
     shown_at: Option<Instant>,
     tls: Option<&'static str>,
@@ -129,8 +130,10 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub(super) fn open() -> Self {
+    /// Begins. Of a client that only looks whether somebody is there nothing is told but to those who look closely.
+    pub(super) fn open(looks: bool) -> Self {
         Self {
+            looks,
             opened: Instant::now(),
             shown_at: None,
             tls: None,
@@ -266,6 +269,11 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        // A level is fixed where a line is written, so that there are two.
+        if self.looks && self.outcome == "left" {
+            debug!(session.ms = millis_since(self.opened), "nobody came");
+            return;
+        }
         info!(
             outcome = self.outcome,
             account = self.account,

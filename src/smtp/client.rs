@@ -19,6 +19,7 @@ pub struct Client {
     offer: Offer,
     ceilings: Ceilings,
     errors: u32,
+    commands: u32,
     introduced_as: String,
     state: State,
 }
@@ -41,7 +42,14 @@ enum State {
 
 impl Client {
     pub(super) fn new(offer: Offer, ceilings: Ceilings) -> Self {
-        Self { offer, ceilings, errors: 0, introduced_as: String::new(), state: State::AwaitCommand }
+        Self {
+            offer,
+            ceilings,
+            errors: 0,
+            commands: 0,
+            introduced_as: String::new(),
+            state: State::AwaitCommand,
+        }
     }
 
     /// Takes one command; `None` where it was answered and the next one is due.
@@ -50,6 +58,7 @@ impl Client {
         let Some(line) = Taken::line(input, self.ceilings.line)? else {
             return Ok(Some(ClientStep::NeedInput));
         };
+        self.count()?;
         let command = Command::read(&line);
         match command.verb {
             Verb::Ehlo => self.ehlo(&command, out),
@@ -184,6 +193,15 @@ impl Client {
         } else {
             "530 5.7.0 Must issue a STARTTLS command first"
         }
+    }
+
+    /// Counts a command, whatever it is, until there were too many.
+    fn count(&mut self) -> Result<(), Violation> {
+        self.commands += 1;
+        if self.commands > self.ceilings.commands {
+            return Err(Violation::TooManyCommands(self.ceilings.commands));
+        }
+        Ok(())
     }
 
     /// Answers a command that was not understood or is not allowed, until there were too many.

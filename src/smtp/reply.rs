@@ -25,6 +25,7 @@ fn words(failure: Failure) -> (&'static str, &'static str) {
         Failure::BadCredentials => ("535 5.7.8", "Username or password is wrong"),
         Failure::NotPermitted => ("525 5.7.13", "This login may not do that"),
         Failure::Throttled => ("454 4.7.0", "Too many refused logins, try again later"),
+        Failure::TooManySessions => ("454 4.7.0", "Too many sessions of this account, try again later"),
         Failure::ConsentNeeded => ("454 4.7.0", "The account is not authorized"),
         Failure::AuthorityUnavailable => ("454 4.7.0", "No access token can be had, try again later"),
         Failure::AuthorityRefused => ("454 4.7.0", "No access token was granted"),
@@ -38,6 +39,10 @@ fn words(failure: Failure) -> (&'static str, &'static str) {
 /// Says goodbye to a client that has not logged in: `421`, RFC 5321 §3.8.
 pub(super) fn dismissal(reason: Dismissal, out: &mut BytesMut) {
     match reason {
+        Dismissal::BridgeFull => put(out, &["421 4.7.0 Too many connections, try again later"]),
+        Dismissal::ClientFull => {
+            put(out, &["421 4.7.0 Too many connections from your address, try again later"]);
+        }
         Dismissal::ShuttingDown => put(out, &["421 4.3.2 Shutting down, try again later"]),
         Dismissal::TimedOut => put(out, &["421 4.4.2 No login in time"]),
         Dismissal::TooManyAttempts => put(out, &["421 4.7.0 Too many refused logins"]),
@@ -51,7 +56,9 @@ pub(super) fn dismissal(reason: Dismissal, out: &mut BytesMut) {
             Violation::LiteralTooLong(most) => {
                 put(out, &[&format!("421 4.7.0 chunk longer than {most} bytes")]);
             }
-            Violation::TooMuchBeforeLogin(_) | Violation::TooManyErrors(_) => {
+            Violation::TooMuchBeforeLogin(_)
+            | Violation::TooManyErrors(_)
+            | Violation::TooManyCommands(_) => {
                 put(out, &["421 4.7.0 ", &violation.to_string()]);
             }
             // It would not be understood, and in HTTP it could pass for an answer.
@@ -82,6 +89,7 @@ mod tests {
             (Failure::BadCredentials, "535 5.7.8 Username or password is wrong\r\n"),
             (Failure::NotPermitted, "525 5.7.13 This login may not do that\r\n"),
             (Failure::Throttled, "454 4.7.0 Too many refused logins, try again later\r\n"),
+            (Failure::TooManySessions, "454 4.7.0 Too many sessions of this account, try again later\r\n"),
             (Failure::ConsentNeeded, "454 4.7.0 The account is not authorized\r\n"),
             (Failure::AuthorityUnavailable, "454 4.7.0 No access token can be had, try again later\r\n"),
             (Failure::AuthorityRefused, "454 4.7.0 No access token was granted\r\n"),
@@ -100,6 +108,8 @@ mod tests {
     #[test]
     fn goodbyes_close_with_421() {
         let cases = [
+            (Dismissal::BridgeFull, "421 4.7.0 Too many connections, try again later\r\n"),
+            (Dismissal::ClientFull, "421 4.7.0 Too many connections from your address, try again later\r\n"),
             (Dismissal::ShuttingDown, "421 4.3.2 Shutting down, try again later\r\n"),
             (Dismissal::TimedOut, "421 4.4.2 No login in time\r\n"),
             (Dismissal::TooManyAttempts, "421 4.7.0 Too many refused logins\r\n"),

@@ -20,6 +20,7 @@ pub use app::Keys;
 /// What a configuration says, before it is written.
 pub struct Config {
     limits: String,
+    doors: String,
     /// Protocol, address and more lines of TOML.
     listeners: Vec<(String, String, String)>,
     apps: Vec<App>,
@@ -49,6 +50,7 @@ impl Config {
             .map(|protocol| (protocol.to_owned(), "127.0.0.1:0".to_owned(), "tls = \"none\"".to_owned()));
         Self {
             limits: String::new(),
+            doors: String::new(),
             listeners: listeners.to_vec(),
             apps: Vec::new(),
             accounts: String::new(),
@@ -150,6 +152,13 @@ impl Config {
         self
     }
 
+    /// Adds a key to every `[[listener]]`: `proxy_protocol = ["127.0.0.0/8"]`.
+    #[must_use]
+    pub fn every_listener(mut self, line: &str) -> Self {
+        let _ = writeln!(self.doors, "{line}");
+        self
+    }
+
     /// Adds an account of the first app that opens the mailbox of its login.
     #[must_use]
     pub fn account(self, login: &str, password: &str) -> Self {
@@ -211,8 +220,8 @@ impl Config {
     fn text(&self) -> String {
         let mut text = "state_dir = \"state\"\nmappings = \"mappings.toml\"\n".to_owned();
         for (protocol, addr, more) in &self.listeners {
-            let (protocol, addr) = (quoted(protocol), quoted(addr));
-            let _ = write!(text, "\n[[listener]]\nprotocol = {protocol}\nbind = {addr}\n{more}\n");
+            let (protocol, addr, doors) = (quoted(protocol), quoted(addr), &self.doors);
+            let _ = write!(text, "\n[[listener]]\nprotocol = {protocol}\nbind = {addr}\n{more}\n{doors}\n");
         }
         let _ = write!(text, "\n[limits]\n{}", self.limits);
         text.push_str(&self.console);

@@ -71,6 +71,8 @@ pub enum What {
     Says(Text),
     /// The client connects once more.
     Connects,
+    /// The client connects once more and stays where it is, too.
+    ConnectsBeside,
     /// The connection ends.
     Closes,
     /// Nothing more comes from here; the other direction stays open.
@@ -167,6 +169,7 @@ fn what(who: Who, text: &str) -> Result<What, &'static str> {
     }
     Ok(match text {
         "{connect}" if who == Who::Client => What::Connects,
+        "{connect beside}" if who == Who::Client => What::ConnectsBeside,
         "{close}" => What::Closes,
         "{half-close}" => What::HalfCloses,
         "{any lines}" if matches!(who, Who::Bridge | Who::BridgeUp) => What::AnyLines,

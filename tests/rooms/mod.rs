@@ -11,7 +11,7 @@ use footbridge::{
     secret::Secret,
 };
 
-pub(crate) const CEILINGS: Ceilings = Ceilings { line: 200, literal: 40, errors: 4 };
+pub(crate) const CEILINGS: Ceilings = Ceilings { line: 200, literal: 40, errors: 4, commands: 30 };
 
 /// Credentials are taken and the line is encrypted.
 pub(crate) fn offer() -> Offer {

@@ -9,6 +9,7 @@ mod footbridge;
 mod grants;
 mod keys;
 mod later;
+mod limits;
 mod mappings;
 mod meaning;
 mod presets;

@@ -26,6 +26,8 @@ use crate::harness::{
 pub struct Stage {
     way: Way,
     client: Option<Wire>,
+    /// Connections of the client that are open beside this one.
+    aside: Vec<Wire>,
     any_lines: bool,
     /// How often the client has connected.
     pub connections: usize,
@@ -83,6 +85,7 @@ impl Stage {
         Self {
             way,
             client: None,
+            aside: Vec::new(),
             any_lines: false,
             connections: 0,
             upstream,
@@ -144,7 +147,9 @@ impl Stage {
     }
 
     async fn play_client(&mut self, step: &Step) -> Result<(), String> {
-        if matches!(step.what, What::Connects) {
+        if matches!(step.what, What::ConnectsBeside) {
+            self.aside.extend(self.client.take());
+        } else if matches!(step.what, What::Connects) {
             self.client = None;
         }
         let mut client = if let Some(client) = self.client.take() {
@@ -158,14 +163,17 @@ impl Stage {
         };
         let speaks = step.who == Who::Client;
         match &step.what {
-            What::Connects => (),
+            What::Connects | What::ConnectsBeside => (),
             What::Says(text) if speaks => within(client.send(text.to_send(b""))).await?,
             What::Says(text) => {
                 expect(&mut client, text, std::mem::take(&mut self.any_lines)).await?;
             }
             What::AnyLines => self.any_lines = true,
-            What::Closes if speaks => return Ok(()),
-            What::Closes => return expect_end(&mut client).await,
+            What::Closes => {
+                // The one beside which it was opened is there again.
+                self.client = self.aside.pop();
+                return if speaks { Ok(()) } else { expect_end(&mut client).await };
+            }
             What::HalfCloses if speaks => within(client.finish()).await?,
             What::HalfCloses => expect_end(&mut client).await?,
             What::StartsTls => client = within(client.connect_tls(&self.way.connector)).await?,
@@ -226,7 +234,7 @@ impl Upstream {
             What::Closes => return expect_end(&mut wire).await,
             What::HalfCloses if speaks => within(wire.finish()).await?,
             What::HalfCloses => expect_end(&mut wire).await?,
-            What::Connects | What::AndSoOn | What::Answers(_) => {
+            What::Connects | What::ConnectsBeside | What::AndSoOn | What::Answers(_) => {
                 return Err("no upstream does that".to_owned());
             }
         }
