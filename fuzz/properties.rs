@@ -66,7 +66,7 @@ fn pieces(choice: u8, said: &[u8]) -> [Vec<&[u8]>; 3] {
     [vec![said], said.chunks(1).collect(), vec![one, other]]
 }
 
-const CEILINGS: Ceilings = Ceilings { line: 200, literal: 40, errors: 4 };
+const CEILINGS: Ceilings = Ceilings { line: 200, literal: 40, errors: 4, commands: 12 };
 
 /// What happened in a dialogue with a client.
 #[derive(Debug, Default, PartialEq, Eq)]
