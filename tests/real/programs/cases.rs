@@ -30,7 +30,7 @@ const PROGRAMS: &[Program] = &[
     reads("fetchmail",        Pop3, EVERY,       WIDE_PASSWORD, Lines, fetchers::fetchmail),
     reads("getmail",          Imap, NO_STARTTLS, PASSWORD,      Body,  fetchers::getmail),
     reads("getmail",          Pop3, NO_STARTTLS, WIDE_PASSWORD, Body,  fetchers::getmail),
-    reads("offlineimap",      Imap, NO_STARTTLS, PASSWORD,      Lines, fetchers::offlineimap),
+    reads("offlineimap",      Imap, NO_STARTTLS, WIDE_PASSWORD, Lines, fetchers::offlineimap),
     reads("neomutt",          Imap, EVERY,       WIDE_PASSWORD, Body,  neomutt::read),
     reads("neomutt",          Pop3, EVERY,       WIDE_PASSWORD, Body,  neomutt::read),
     sends("neomutt",          Smtp, EVERY,       WIDE_PASSWORD, Text,  neomutt::send),

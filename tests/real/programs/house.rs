@@ -69,6 +69,13 @@ impl House {
         }
     }
 
+    /// Waits until the bridge has told of a wrong password of this case.
+    pub fn refused(&self, case: &Case) {
+        let tells = |line: &str| line.contains(&case.login) && line.contains("wrong_password");
+        let look = || self.bridge.log().lines().any(tells).then_some(());
+        eventually(|| format!("the refusal of {}", case.login), look);
+    }
+
     /// Whether the case's program came through the bridge, and over TLS where that is the case.
     pub fn saw(&self, case: &Case) -> Done<()> {
         let closed = eventually(

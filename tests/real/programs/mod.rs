@@ -1,8 +1,8 @@
 //! Mail programs that other people wrote, each by each listener that it can use.
 //!
 //! One case is one login of one program: it fetches a message from Dovecot, or sends one by Postfix, and what arrives is compared.
-//! Over TLS the case begins with a try that must fail, since the program is told to believe another authority than the one
-//! that signed the bridge's certificate.
+//! Each begins with a try that must fail: with a wrong password, or, over TLS, believing another authority than the one that signed
+//! the bridge's certificate.
 
 mod cases;
 mod curl;
@@ -26,6 +26,9 @@ use house::House;
 
 /// So many programs run at once.
 const WORKERS: usize = 4;
+
+/// How it is told that a program was ended because it took too long.
+const HUNG: &str = "exit code 124\n";
 
 /// Only cases whose name has this in it are run, where it is set.
 const FILTER: &str = "FOOTBRIDGE_PROGRAMS";
@@ -86,16 +89,36 @@ fn run(case: &Case, house: &House) -> Done<()> {
     if let Deed::Read(_) = case.program.deed {
         house.servers.append(&case.mailbox, &message);
     }
-    if case.tls != Tls::None {
-        let errand = house.errand(case, "stranger", &house.strangers_ca, &message);
-        if attempt(case, &errand).is_ok() {
-            return Err("believed a certificate that a stranger signed".to_owned());
-        }
+    if case.tls == Tls::None {
+        mistake_the_password(case, house, &message)?;
+    } else {
+        mistrust_the_certificate(case, house, &message)?;
     }
     let arrived = attempt(case, &house.errand(case, "usual", &house.ca, &message))?;
     let arrived = arrived.unwrap_or_else(|| house.servers.only_message(&case.mailbox));
     compare(case, &arrived, &message)?;
     house.saw(case)
+}
+
+/// A program that is told no has to end by itself, and to say that it failed.
+fn mistake_the_password(case: &Case, house: &House, message: &[u8]) -> Done<()> {
+    let errand = house.errand(case, "mistaken", &house.ca, message);
+    match attempt(case, &Errand { password: "mistaken", ..errand }) {
+        Ok(_) => Err("got in with a wrong password".to_owned()),
+        Err(why) if why.contains(HUNG) => Err(format!("waited after a wrong password: {why}")),
+        Err(_) => {
+            house.refused(case);
+            Ok(())
+        }
+    }
+}
+
+fn mistrust_the_certificate(case: &Case, house: &House, message: &[u8]) -> Done<()> {
+    match attempt(case, &house.errand(case, "stranger", &house.strangers_ca, message)) {
+        Ok(_) => Err("believed a certificate that a stranger signed".to_owned()),
+        Err(why) if why.contains(HUNG) => Err(format!("waited after a strange certificate: {why}")),
+        Err(_) => Ok(()),
+    }
 }
 
 /// What the program read, or nothing where it sent.
