@@ -240,6 +240,18 @@ async fn a_client_that_does_not_trust_the_certificate_is_told_to_the_log() {
     assert!(cure.starts_with("have the mail program trust the certificate"), "{cure}");
 }
 
+/// Python checks the name after the handshake, and so do others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_leaves_right_after_the_handshake_is_told_to_the_log() {
+    let world = implicit();
+    drop(Client::connect_tls(world.bridge.addr("imap"), &world.certs.connector()).await);
+    let left = world.bridge.wait_for_log("client left", |line| line["message"] == "client left");
+    assert_eq!(left["cause"], "the client left right after the TLS handshake, before any command");
+    assert!(left["cure"].as_str().unwrap().starts_with("have the mail program trust"), "{left}");
+    let closed = world.bridge.wait_for_logged("session closed", 1);
+    assert_eq!(closed[0]["outcome"], "left", "{}", closed[0]);
+}
+
 /// A hello of TLS 1.0, as old devices send it (RFC 2246 §7.4.1.2).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_is_too_old_for_tls_is_told_to_the_log_with_the_way_out() {

@@ -150,9 +150,9 @@ impl Certificates {
             Ok(pair) => {
                 shown.refused = None;
                 if pair.fingerprint != shown.certificate.pair().fingerprint {
-                    tell(files, &pair, "certificate replaced");
                     shown.warned = None;
-                    shown.certificate.replace(pair);
+                    shown.certificate.replace(pair.clone());
+                    tell(files, &pair, "certificate replaced");
                 }
             }
             Err(why) => {
@@ -199,8 +199,8 @@ impl Certificates {
         let mut shown = self.shown();
         if let Some(known) = shown.get(files) {
             if known.certificate.pair().fingerprint != pair.fingerprint {
+                known.certificate.replace(pair.clone());
                 tell(files, &pair, "certificate replaced");
-                known.certificate.replace(pair);
             }
             return Ok(());
         }

@@ -35,8 +35,11 @@ pub struct Writing {
 /// Where logging has been started before in this process.
 pub fn start(format: Format, level: Level) -> Result<Writing, Box<dyn std::error::Error + Send + Sync>> {
     let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(LINES).finish(io::stderr());
-    // What the certificate verifier says at error level, host unnamed, we say with the host and the cure.
-    let filter = EnvFilter::new(format!("warn,rustls_platform_verifier=off,footbridge={level}"));
+    // What the certificate verifier says at error level, host unnamed, we say with the host and the cure. That
+    // a peer takes its leave in an unusual way, as Java does, is nobody's trouble.
+    let filter = EnvFilter::new(format!(
+        "warn,rustls_platform_verifier=off,rustls::common_state=error,footbridge={level}"
+    ));
     let registry = tracing_subscriber::registry().with(filter);
     match format {
         Format::Text => registry.with(fmt::layer().with_writer(writer).with_ansi(false)).try_init()?,

@@ -30,6 +30,10 @@ pub enum HandshakeError {
     /// The client does not trust the certificate.
     #[error("the client does not accept the listener's certificate ({0})")]
     CertificateRefused(String),
+    /// The client went away before it has said anything, as one does that looks at the certificate after
+    /// the handshake, or at the port alone.
+    #[error("the client left right after the TLS handshake, before any command")]
+    Unused,
     /// It took too long.
     #[error("the client has not begun the TLS handshake, or not ended it in time")]
     TimedOut,
@@ -62,14 +66,16 @@ impl HandshakeError {
                 "update the mail program, or give it a listener with tls = \"none\" on a network that nobody else is on"
             }
             Self::NothingInCommon(_) => "for old mail programs write key_type = \"rsa-2048\" in [tls]",
-            Self::CertificateRefused(_) => {
+            Self::CertificateRefused(_) | Self::Unused => {
                 "have the mail program trust the certificate, and connect by a name or address that is in it"
             }
             Self::Gone | Self::Failed(_) => "look into the mail program's own log",
         }
     }
 
-    fn new(error: &io::Error) -> Self {
+    /// What a connection's error says of its handshake: some clients refuse a certificate when that is over.
+    #[must_use]
+    pub fn new(error: &io::Error) -> Self {
         let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());
         match tls {
             Some(TlsError::InvalidMessage(_)) => Self::NotTls,

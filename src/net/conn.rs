@@ -131,7 +131,11 @@ impl Conn {
     pub async fn fill(&mut self, most: usize) -> io::Result<usize> {
         let most = most.min(READ);
         self.input.reserve(most);
-        self.stream.read_buf(&mut (&mut self.input).limit(most)).await
+        match self.stream.read_buf(&mut (&mut self.input).limit(most)).await {
+            // A peer that closes TCP without TLS's own goodbye has ended all the same.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
+            read => read,
+        }
     }
 
     /// Sends all of `out` and empties it.

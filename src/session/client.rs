@@ -33,6 +33,8 @@ pub(super) struct Client<P: Protocol> {
     out: BytesMut,
     /// Bytes received so far.
     received: usize,
+    /// As many had been received when the line was encrypted.
+    in_clear: usize,
     /// Refused credentials so far.
     attempts: u32,
     /// When the next credentials must have come.
@@ -55,6 +57,7 @@ impl<P: Protocol> Client<P> {
             promised,
             out: BytesMut::new(),
             received: 0,
+            in_clear: 0,
             attempts: 0,
             deadline: Instant::now() + house.timing.login_timeout,
         };
@@ -84,6 +87,9 @@ impl<P: Protocol> Client<P> {
                     let end =
                         house.draining.run_until_cancelled(self.fill(house.limits.before_login_bytes)).await;
                     match end {
+                        Some(Ok(0)) if self.has_only_shaken_hands() => {
+                            return Err(self.interrupted(Why::Handshake(HandshakeError::Unused)));
+                        }
                         Some(Ok(0)) => return Ok(None),
                         Some(Ok(_)) => (),
                         Some(Err(why)) => return Err(self.send_away(why).await),
@@ -118,7 +124,13 @@ impl<P: Protocol> Client<P> {
             Some(ended) => ended.unwrap_or(Err(HandshakeError::TimedOut)).map_err(Why::Handshake),
             None => Err(Why::ShuttingDown),
         };
+        self.in_clear = self.received;
         ended.map_err(|why| Interrupted { phase: "client/tls-handshake".to_owned(), why })
+    }
+
+    /// Whether the line is encrypted and nothing has come by it.
+    fn has_only_shaken_hands(&self) -> bool {
+        self.tls_version().is_some() && self.received == self.in_clear
     }
 
     /// The version of TLS that is spoken with the client; `None` in clear.
@@ -186,10 +198,20 @@ impl<P: Protocol> Client<P> {
             return Err(Why::Violation(Violation::TooMuchBeforeLogin(ceiling)));
         }
         let read = timeout_at(self.deadline, self.conn.fill(room)).await.map_err(|_| Why::LoginTimedOut)?;
-        let read = read.map_err(Why::ClientGone)?;
+        let read = read.map_err(|error| self.broken(error))?;
         self.received += read;
         trace!(bytes = read, phase = self.dialogue.phase(), "read from client");
         Ok(read)
+    }
+
+    /// What a broken connection means: some clients refuse the certificate when the handshake is over.
+    fn broken(&self, error: io::Error) -> Why {
+        if self.has_only_shaken_hands()
+            && let refused @ HandshakeError::CertificateRefused(_) = HandshakeError::new(&error)
+        {
+            return Why::Handshake(refused);
+        }
+        Why::ClientGone(error)
     }
 
     async fn send(&mut self) -> Result<(), Interrupted> {

@@ -246,6 +246,11 @@ impl Record {
             Err(Interrupted { why: Why::Handshake(HandshakeError::Gone), phase }) => {
                 (self.outcome, self.phase) = ("left", phase);
             }
+            // A mail program that distrusts the certificate, or a monitor that looks at the port.
+            Err(Interrupted { why: Why::Handshake(error @ HandshakeError::Unused), phase }) => {
+                info!(cause = %error, cure = error.cure(), "client left");
+                (self.outcome, self.phase) = ("left", phase);
+            }
             Err(Interrupted { phase, why }) => {
                 why.warn();
                 self.outcome = if self.login_ms.is_some() { "cut" } else { "failed" };
