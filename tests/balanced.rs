@@ -130,6 +130,21 @@ async fn a_look_whether_the_bridge_is_there_is_no_noise() {
     assert!(looks.iter().all(|line| line["level"] == "DEBUG"), "{looks:?}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_header_stands_before_the_handshake_of_a_line_that_is_encrypted_at_once() {
+    let world = World::with(|config, _, _| {
+        config.encrypted("imap", "implicit", "").every_listener("proxy_protocol = [\"127.0.0.0/8\"]")
+    });
+    let mut client = world.connect("imap").await;
+    client.send(binary()).await;
+    let mut client = client.start_tls(&world.certs.connector()).await;
+    let reply = client.imap_login(ANN, PASSWORD).await;
+    assert!(reply.starts_with("in OK "), "{reply}");
+    drop(client);
+    let closed = world.bridge.wait_for_logged("session closed", 1);
+    assert_eq!(address(&closed[0]), "192.0.2.7:40000");
+}
+
 /// What stands before the header of a client cannot be another header.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_header_is_what_the_client_sends() {

@@ -67,6 +67,17 @@ async fn one_connection_too_many_is_told_so_in_the_place_of_a_greeting() {
     let_in(&world).await;
 }
 
+/// There is nobody yet who could read a word, and a handshake is what a full bridge has no time for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_tls_comes_first_one_connection_too_many_is_closed_without_a_word() {
+    let world =
+        World::with(|config, _, _| config.encrypted("smtp", "implicit", "").limit("max_connections = 1"));
+    let mut first = world.connect("imap").await;
+    first.expect("* OK {…}").await;
+    world.connect("smtp").await.expect_end().await;
+    world.bridge.wait_for_logged("connection refused", 1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reload_changes_the_ceiling_for_those_who_come_then() {
     let world = World::with(|config, _, _| config.limit("max_connections = 1"));
@@ -177,7 +188,7 @@ async fn an_address_whose_logins_fail_is_refused_without_a_look_at_the_password(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failures_are_over_after_a_while_and_a_good_login_takes_back_its_own() {
-    let world = balanced(&["auth_failures = 2", "auth_failure_window = \"2s\""]);
+    let world = balanced(&["auth_failures = 2", "auth_failure_window = \"4s\""]);
     let login = async |login: &str, password: &str| {
         let mut client = client_at(&world, "imap", "192.0.2.1").await;
         client.expect("* OK {…}").await;
