@@ -175,6 +175,7 @@ dialogues! {
         upstream_is_busy_once
         upstream_is_silent
         upstream_never_ends_its_greeting
+        upstream_never_ends_its_line
         upstream_refuses_starttls
         upstream_repeats_the_token
         upstream_speaks_garbage

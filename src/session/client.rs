@@ -206,12 +206,12 @@ impl<P: Protocol> Client<P> {
 
     /// What a broken connection means: some clients refuse the certificate when the handshake is over.
     fn broken(&self, error: io::Error) -> Why {
-        if self.has_only_shaken_hands()
-            && let refused @ HandshakeError::CertificateRefused(_) = HandshakeError::new(&error)
-        {
-            return Why::Handshake(refused);
+        if !self.has_only_shaken_hands() {
+            return Why::ClientGone(error);
         }
-        Why::ClientGone(error)
+        // Who leaves without having read the greeting resets the connection.
+        let told = HandshakeError::new(&error);
+        Why::Handshake(if matches!(told, HandshakeError::Gone) { HandshakeError::Unused } else { told })
     }
 
     async fn send(&mut self) -> Result<(), Interrupted> {

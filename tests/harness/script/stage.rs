@@ -164,7 +164,7 @@ impl Stage {
         let speaks = step.who == Who::Client;
         match &step.what {
             What::Connects | What::ConnectsBeside => (),
-            What::Says(text) if speaks => within(client.send(text.to_send(b""))).await?,
+            What::Says(text) if speaks => say(&mut client, &text.to_send(b"")).await?,
             What::Says(text) => {
                 expect(&mut client, text, std::mem::take(&mut self.any_lines)).await?;
             }
@@ -218,7 +218,7 @@ impl Upstream {
         self.said.push(step.clone());
         let speaks = step.who == Who::Upstream;
         match &step.what {
-            What::Says(text) if speaks => within(wire.send(text.to_send(&self.tag))).await?,
+            What::Says(text) if speaks => say(&mut wire, &text.to_send(&self.tag)).await?,
             What::Says(text) => {
                 let tag = expect(&mut wire, text, std::mem::take(&mut self.any_lines)).await?;
                 if !tag.is_empty() {
@@ -299,6 +299,15 @@ async fn expect(wire: &mut Wire, text: &Text, skips: bool) -> Result<Vec<u8>, St
         }
     };
     within(compared).await?.map_err(|came| format!("came instead: {}", shown(&came)))
+}
+
+/// Sends bytes to a bridge that may have heard enough: whether it closes is for the next line to say.
+async fn say(wire: &mut Wire, bytes: &[u8]) -> Result<(), String> {
+    let gone = |error: &io::Error| {
+        matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+    };
+    within(async { wire.send(bytes).await.or_else(|error| if gone(&error) { Ok(()) } else { Err(error) }) })
+        .await
 }
 
 async fn expect_end(wire: &mut Wire) -> Result<(), String> {
