@@ -25,6 +25,7 @@ mod walk;
 use bridge::PATIENCE;
 
 mod assertions;
+mod balancer;
 mod browsing;
 mod consent;
 mod delegated;
