@@ -1,4 +1,4 @@
-//! HAProxy in front of the bridge: who connects to it is who the bridge sees.
+//! `haproxy` in front of the bridge: who connects to it is who the bridge sees.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -9,7 +9,7 @@ use crate::lab::{Lab, Setup};
 use crate::message::{sha256, tricky};
 use crate::servers::{free_ports, servers};
 
-/// Where the client comes from; HAProxy itself comes from 127.0.0.1.
+/// Where the client comes from; `haproxy` itself comes from 127.0.0.1.
 const CLIENT: &str = "127.0.0.2";
 
 #[test]
