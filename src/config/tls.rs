@@ -60,7 +60,11 @@ pub(super) fn read(top: &Table<'_>, now: SystemTime) -> Option<Written> {
 fn names(item: &Item<'_>) -> Option<Vec<String>> {
     let read = |item: Item<'_>| {
         let name = item.string()?;
-        if is_host_name(name) || name.parse::<IpAddr>().is_ok() {
+        if let Ok(address) = name.parse::<IpAddr>() {
+            // As a certificate gives it back: an address can be spelled in many ways.
+            return Some(address.to_string());
+        }
+        if is_host_name(name) {
             return Some(name.to_owned());
         }
         let cause = format!("{} is no host name and no address", quoted(name));
