@@ -98,6 +98,7 @@ impl<P: Protocol> Client<P> {
                 }
                 Ok(ClientStep::Leave) => {
                     self.send().await?;
+                    self.close().await;
                     return Ok(None);
                 }
                 Ok(ClientStep::StartTls) => self.start_tls(house).await?,
