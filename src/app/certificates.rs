@@ -22,10 +22,10 @@ use crate::{
     config::{CertificateFiles, Listener, OwnCertificate, TlsStart},
     net::{
         accept::Acceptor,
-        certificate::{Certificate, Pair},
+        certificate::{Certificate, Pair, PairError},
         self_signed::{self, KeyType},
     },
-    secret::Source,
+    secret::{Secret, Source},
     session::Entrance,
 };
 
@@ -46,13 +46,18 @@ const OWN: (&str, &str) = ("listener.pem", "listener.key");
 pub(super) struct Certificates {
     own: CertificateFiles,
     clock: SharedClock,
-    shown: Mutex<HashMap<CertificateFiles, Shown>>,
-    /// What the bridge's own certificate is to be.
-    wanted: Mutex<Wanted>,
+    shown: Mutex<Shown>,
+}
+
+/// What is shown, and what the bridge's own certificate is to be, where a listener shows that.
+#[derive(Debug, Clone, Default)]
+struct Shown {
+    by_files: HashMap<CertificateFiles, Item>,
+    wanted: Option<Wanted>,
 }
 
 #[derive(Debug, Clone)]
-struct Shown {
+struct Item {
     certificate: Arc<Certificate>,
     acceptor: Acceptor,
     /// What is wrong with the files since the last look, and whether that was told.
@@ -70,52 +75,116 @@ struct Wanted {
     more: Vec<String>,
 }
 
-impl Certificates {
-    /// Shows nothing yet.
-    pub(super) fn new(state_dir: &Path, clock: SharedClock) -> Self {
-        let own = CertificateFiles { certificate: state_dir.join(OWN.0), key: state_dir.join(OWN.1) };
-        Self { own, clock, shown: Mutex::default(), wanted: Mutex::default() }
-    }
+/// A certificate that was made and is not on the disk yet.
+#[derive(Debug)]
+struct Made {
+    key: Secret,
+    is_new_key: bool,
+    certificate: Secret,
+}
 
-    /// Reads or makes what these listeners show. Call it once for a configuration, before
-    /// [`Certificates::entrance`].
-    ///
-    /// # Errors
-    /// [`BuildError::Certificate`] and [`BuildError::StateDir`].
-    pub(super) async fn take_up(
-        self: &Arc<Self>,
-        listeners: &[Listener],
-        own_certificate: &OwnCertificate,
-    ) -> Result<(), BuildError> {
-        let OwnCertificate { key_type, names } = own_certificate.clone();
-        let own: Vec<_> = listeners.iter().filter(|listener| is_own(listener)).cloned().collect();
-        let files = listeners.iter().filter_map(|listener| listener.tls.as_ref()?.files.clone());
-        let mut files: Vec<_> = files.collect();
-        let this = Arc::clone(self);
-        let work = move || {
-            if !own.is_empty() {
-                *this.wanted() = Wanted::new(key_type, names, &own);
-                this.make_where_needed()?;
-                files.push(this.own.clone());
-            }
-            files.iter().try_for_each(|files| this.read(files))
-        };
-        spawn_blocking(work).await.unwrap_or(Err(BuildError::Internal))
-    }
+/// What a configuration's listeners will show, before any of it is.
+#[derive(Debug, Default)]
+pub(super) struct Prepared {
+    shown: Shown,
+    replaced: Vec<(CertificateFiles, Pair)>,
+    made: Option<Made>,
+    own: Option<CertificateFiles>,
+}
 
+impl Prepared {
     /// How the line of a listener is encrypted.
     ///
     /// # Errors
-    /// [`BuildError::Internal`] for a listener that was not taken up.
+    /// [`BuildError::Internal`] for a listener that was not prepared.
     pub(super) fn entrance(&self, listener: &Listener) -> Result<Entrance, BuildError> {
         let Some(tls) = &listener.tls else { return Ok(Entrance::Clear) };
-        let shown = self.shown();
-        let shown = shown.get(tls.files.as_ref().unwrap_or(&self.own)).ok_or(BuildError::Internal)?;
-        let acceptor = shown.acceptor.clone();
+        let files = tls.files.as_ref().or(self.own.as_ref()).ok_or(BuildError::Internal)?;
+        let acceptor = self.shown.by_files.get(files).ok_or(BuildError::Internal)?.acceptor.clone();
         Ok(match tls.start {
             TlsStart::Implicit => Entrance::Implicit(acceptor),
             TlsStart::StartTls { required } => Entrance::StartTls { acceptor, required },
         })
+    }
+}
+
+impl Certificates {
+    /// Shows nothing yet.
+    pub(super) fn new(state_dir: &Path, clock: SharedClock) -> Self {
+        let own = CertificateFiles { certificate: state_dir.join(OWN.0), key: state_dir.join(OWN.1) };
+        Self { own, clock, shown: Mutex::default() }
+    }
+
+    /// Reads or makes what these listeners are to show. Nobody is shown it before [`Certificates::show`].
+    ///
+    /// # Errors
+    /// [`BuildError::Certificate`] and [`BuildError::Made`].
+    pub(super) async fn prepare(
+        self: &Arc<Self>,
+        listeners: &[Listener],
+        own_certificate: &OwnCertificate,
+    ) -> Result<Prepared, BuildError> {
+        let (this, listeners, own) = (Arc::clone(self), listeners.to_vec(), own_certificate.clone());
+        spawn_blocking(move || this.read_all(&listeners, own)).await.unwrap_or(Err(BuildError::Internal))
+    }
+
+    fn read_all(&self, listeners: &[Listener], own: OwnCertificate) -> Result<Prepared, BuildError> {
+        let mut prepared = Prepared::default();
+        let is_own = |listener: &&Listener| listener.tls.as_ref().is_some_and(|tls| tls.files.is_none());
+        let showing_own: Vec<_> = listeners.iter().filter(is_own).cloned().collect();
+        if !showing_own.is_empty() {
+            let wanted = Wanted::new(own.key_type, own.names, &showing_own);
+            prepared.made = self.make(&wanted)?;
+            let pair = match &prepared.made {
+                Some(made) => made.pair(&self.own),
+                None => Pair::read(&self.own.certificate, &self.own.key),
+            };
+            self.add(&mut prepared, &self.own, pair.map_err(BuildError::Certificate)?);
+            prepared.shown.wanted = Some(wanted);
+            prepared.own = Some(self.own.clone());
+        }
+        for files in listeners.iter().filter_map(|listener| listener.tls.as_ref()?.files.as_ref()) {
+            if !prepared.shown.by_files.contains_key(files) {
+                let pair = Pair::read(&files.certificate, &files.key).map_err(BuildError::Certificate)?;
+                self.add(&mut prepared, files, pair);
+            }
+        }
+        Ok(prepared)
+    }
+
+    /// What is shown already keeps its place, so that open listeners need not be told.
+    fn add(&self, prepared: &mut Prepared, files: &CertificateFiles, pair: Pair) {
+        let known = self.shown().by_files.get(files).cloned();
+        let item = known.unwrap_or_else(|| {
+            let certificate = Arc::new(Certificate::new(pair.clone()));
+            let acceptor = Acceptor::new(Arc::clone(&certificate));
+            Item { certificate, acceptor, refused: None, warned: None }
+        });
+        prepared.replaced.push((files.clone(), pair));
+        prepared.shown.by_files.insert(files.clone(), item);
+    }
+
+    /// Shows what was prepared, and nothing else any more.
+    ///
+    /// # Errors
+    /// [`BuildError::StateDir`] where a certificate that was made cannot be kept. It is shown all the same.
+    pub(super) fn show(&self, prepared: Prepared) -> Result<(), BuildError> {
+        let Prepared { shown, replaced, made, own: _ } = prepared;
+        let kept = made.map_or(Ok(()), |made| self.keep_made(&made));
+        for (files, pair) in replaced {
+            let Some(item) = shown.by_files.get(&files) else { continue };
+            let what = if self.shown().by_files.contains_key(&files) {
+                "certificate replaced"
+            } else {
+                "certificate"
+            };
+            if what == "certificate" || item.certificate.pair() != pair {
+                item.certificate.replace(pair.clone());
+                tell(&files, &pair, what);
+            }
+        }
+        *self.shown() = shown;
+        kept
     }
 
     /// Looks after them until `stop`.
@@ -129,126 +198,133 @@ impl Certificates {
 
     /// Takes up what has changed on the disk, makes what ends soon, and warns of what will end.
     fn look(&self) {
-        let all: Vec<_> = self.shown().keys().cloned().collect();
-        for files in all {
-            if files == self.own
-                && let Err(error) = self.make_where_needed()
-            {
-                warn!(cause = %error, "the bridge's own certificate is not renewed");
-            }
-            self.refresh(&files);
-            self.warn_of_end(&files);
+        let Shown { by_files, wanted } = self.shown().clone();
+        for files in by_files.keys() {
+            let renewed = match wanted.as_ref().filter(|_| *files == self.own) {
+                Some(wanted) => self.renew(wanted),
+                None => Ok(()),
+            };
+            let found = renewed
+                .and_then(|()| Pair::read(&files.certificate, &files.key).map_err(BuildError::Certificate));
+            self.take_up(files, found);
+            self.warn_of_time(files);
         }
+    }
+
+    fn renew(&self, wanted: &Wanted) -> Result<(), BuildError> {
+        self.make(wanted)?.map_or(Ok(()), |made| self.keep_made(&made))
     }
 
     /// Shows what is in the files now, where that is a certificate with its key.
-    fn refresh(&self, files: &CertificateFiles) {
-        let found = Pair::read(&files.certificate, &files.key);
-        let mut all = self.shown();
-        let Some(shown) = all.get_mut(files) else { return };
-        match found {
+    fn take_up(&self, files: &CertificateFiles, found: Result<Pair, BuildError>) {
+        let mut shown = self.shown();
+        let Some(item) = shown.by_files.get_mut(files) else { return };
+        let why = match found {
             Ok(pair) => {
-                shown.refused = None;
-                if pair.fingerprint != shown.certificate.pair().fingerprint {
-                    shown.warned = None;
-                    shown.certificate.replace(pair.clone());
+                item.refused = None;
+                if pair != item.certificate.pair() {
+                    item.warned = None;
+                    item.certificate.replace(pair.clone());
                     tell(files, &pair, "certificate replaced");
                 }
+                return;
             }
-            Err(why) => {
-                let refused = why.to_string();
-                // The two files are seldom replaced in one moment: what is wrong at the next look still
-                // is worth a word, and one is enough.
-                let (is_old, told) = match &shown.refused {
-                    Some((known, told)) => (*known == refused, *told),
-                    None => (false, false),
-                };
-                if is_old && !told {
-                    warn!(
-                        cause = refused,
-                        cure = why.cure(),
-                        "certificate not replaced, the old one is shown"
-                    );
-                }
-                shown.refused = Some((refused, is_old));
-            }
+            Err(why) => why.to_string(),
+        };
+        // The two files are seldom replaced in one moment: what is wrong at the next look still is worth a
+        // word, and one is enough.
+        let (is_old, told) = match &item.refused {
+            Some((known, told)) => (*known == why, *told),
+            None => (false, false),
+        };
+        if is_old && !told {
+            warn!(cause = why, "certificate not replaced, the old one is shown");
         }
+        item.refused = Some((why, is_old));
     }
 
-    fn warn_of_end(&self, files: &CertificateFiles) {
+    /// Tells once a day of a certificate that mail programs refuse, now or soon, because of its time.
+    fn warn_of_time(&self, files: &CertificateFiles) {
         let now = self.clock.now();
-        let mut all = self.shown();
-        let Some(shown) = all.get_mut(files) else { return };
-        let pair = shown.certificate.pair();
-        let lately = shown.warned.is_some_and(|at| now < at + DAY);
-        if pair.ends > now + AHEAD || lately {
+        let mut shown = self.shown();
+        let Some(item) = shown.by_files.get_mut(files) else { return };
+        let pair = item.certificate.pair();
+        let lately = item.warned.is_some_and(|at| at <= now && now < at + DAY);
+        let date = |at| written(at).map(|at| at.date().to_string()).unwrap_or_default();
+        let (when, cure) = if pair.begins > now {
+            let cure = "set the machine's clock; where that is right, put another certificate in its place";
+            (format!("is not valid before {}", date(pair.begins)), cure)
+        } else if pair.ends <= now + AHEAD {
+            let when = if pair.ends > now { "ends" } else { "has ended" };
+            (
+                format!("{when} on {}", date(pair.ends)),
+                "put a new one in its place: it is used without a reload",
+            )
+        } else {
+            return;
+        };
+        if lately {
             return;
         }
-        shown.warned = Some(now);
-        let date = written(pair.ends).map(|ends| ends.date().to_string()).unwrap_or_default();
-        let when = if pair.ends > now { "ends" } else { "has ended" };
-        warn!(
-            cause = format!("the certificate in {} {when} on {date}", files.certificate.display()),
-            cure = "put a new one in its place: it is used without a reload",
-            "certificate ends"
-        );
-    }
-
-    fn read(&self, files: &CertificateFiles) -> Result<(), BuildError> {
-        let pair = Pair::read(&files.certificate, &files.key).map_err(BuildError::Certificate)?;
-        let mut shown = self.shown();
-        if let Some(known) = shown.get(files) {
-            if known.certificate.pair().fingerprint != pair.fingerprint {
-                known.certificate.replace(pair.clone());
-                tell(files, &pair, "certificate replaced");
-            }
-            return Ok(());
-        }
-        tell(files, &pair, "certificate");
-        let certificate = Arc::new(Certificate::new(pair));
-        let acceptor = Acceptor::new(Arc::clone(&certificate));
-        shown.insert(files.clone(), Shown { certificate, acceptor, refused: None, warned: None });
-        Ok(())
+        item.warned = Some(now);
+        let cause = format!("the certificate in {} {when}", files.certificate.display());
+        warn!(cause, cure, "certificate out of its time");
     }
 
     /// Makes the bridge's own certificate where there is none, or not for these names, or where it ends
-    /// soon. The key stays as long as its kind does, for those who know the bridge by it.
-    fn make_where_needed(&self) -> Result<(), BuildError> {
-        let Wanted { key_type, mut names, more } = self.wanted().clone();
+    /// soon. The key stays as long as its kind does, for those who know the bridge by it. One whose time
+    /// has not begun stays as well: the clock of a machine without a battery begins in the past.
+    ///
+    /// # Errors
+    /// [`BuildError::Certificate`] for a key that is there and cannot be used: it is not thrown away.
+    fn make(&self, wanted: &Wanted) -> Result<Option<Made>, BuildError> {
+        let CertificateFiles { certificate, key: key_path } = &self.own;
         let now = self.clock.now();
-        let unusable = |path: &Path, error| BuildError::StateDir { path: path.to_owned(), error };
-        let CertificateFiles { certificate: certificate_path, key: key_path } = &self.own;
-        let known = Source::read_file(key_path).ok().filter(|key| key_type.is_of(key));
-        let shown = std::fs::read_to_string(certificate_path).unwrap_or_default();
+        let unreadable = |error| BuildError::Certificate(PairError::Unreadable(error));
+        let known =
+            if key_path.exists() { Some(Source::read_file(key_path).map_err(unreadable)?) } else { None };
+        if let Some(key) = &known {
+            Pair::check_key(key_path, key).map_err(BuildError::Certificate)?;
+        }
+        let known = known.filter(|key| wanted.key_type.is_of(key));
+        let names = self_signed::names_in(&std::fs::read_to_string(certificate).unwrap_or_default());
         if known.is_some()
-            && Pair::read(certificate_path, key_path).is_ok_and(|pair| pair.ends > now + AHEAD)
-            && is_among(&names, &self_signed::names_in(&shown))
+            && Pair::read(certificate, key_path).is_ok_and(|pair| pair.ends > now + AHEAD)
+            && is_among(&wanted.names, &names)
         {
-            return Ok(());
+            return Ok(None);
         }
         let broken = |error: rcgen::Error| BuildError::Made(error.to_string());
-        let (key, is_new) = match known {
+        let (key, is_new_key) = match known {
             Some(key) => (key, false),
-            None => (key_type.generate().map_err(broken)?, true),
+            None => (wanted.key_type.generate().map_err(broken)?, true),
         };
-        names.extend(more);
-        let made = self_signed::certificate(&key, &names, now).map_err(broken)?;
-        if is_new {
+        let names = [wanted.names.clone(), wanted.more.clone()].concat();
+        let certificate = self_signed::certificate(&key, &names, now).map_err(broken)?;
+        Ok(Some(Made { key, is_new_key, certificate: Secret::new(certificate) }))
+    }
+
+    fn keep_made(&self, made: &Made) -> Result<(), BuildError> {
+        let unusable = |path: &Path, error| BuildError::StateDir { path: path.to_owned(), error };
+        let CertificateFiles { certificate, key } = &self.own;
+        if made.is_new_key {
             // First: a certificate that has no key could not be shown.
-            private::write(key_path, key.expose()).map_err(|error| unusable(key_path, error))?;
+            private::write(key, made.key.expose()).map_err(|error| unusable(key, error))?;
         }
-        private::write(certificate_path, made.as_bytes())
-            .map_err(|error| unusable(certificate_path, error))?;
-        info!(path = %certificate_path.display(), names = names.join(" "), "certificate made: mail programs have to trust it");
+        private::write(certificate, made.certificate.expose())
+            .map_err(|error| unusable(certificate, error))?;
+        info!(path = %certificate.display(), "certificate made: mail programs have to trust it");
         Ok(())
     }
 
-    fn shown(&self) -> MutexGuard<'_, HashMap<CertificateFiles, Shown>> {
+    fn shown(&self) -> MutexGuard<'_, Shown> {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn wanted(&self) -> MutexGuard<'_, Wanted> {
-        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+impl Made {
+    fn pair(&self, files: &CertificateFiles) -> Result<Pair, PairError> {
+        Pair::from_pem((&files.certificate, &self.certificate), (&files.key, &self.key))
     }
 }
 
@@ -262,7 +338,7 @@ impl Wanted {
             match host.trim_matches(['[', ']']).parse::<IpAddr>() {
                 Ok(address) if address.is_unspecified() => wanted.more.extend(interfaces()),
                 Ok(address) => wanted.names.push(address.to_string()),
-                Err(_) => wanted.names.push(host.to_owned()),
+                Err(_) => wanted.names.push(host.trim_end_matches('.').to_owned()),
             }
         }
         wanted.more.extend(["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()]);
@@ -284,10 +360,6 @@ fn interfaces() -> Vec<String> {
 fn is_dns_name(name: &str) -> bool {
     let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
     (1..=253).contains(&name.len()) && name.bytes().all(is_fine)
-}
-
-fn is_own(listener: &Listener) -> bool {
-    listener.tls.as_ref().is_some_and(|tls| tls.files.is_none())
 }
 
 fn is_among(names: &[String], found: &[String]) -> bool {
@@ -330,8 +402,9 @@ mod tests {
         let clock = Arc::new(At(Mutex::new(start)));
         let certificates = Arc::new(Certificates::new(folder.path(), Arc::clone(&clock) as SharedClock));
         let listeners = [listener("127.0.0.1:993")];
-        certificates.take_up(&listeners, &OwnCertificate::default()).await.unwrap();
-        let shown = || certificates.shown()[&certificates.own].certificate.pair();
+        let prepared = certificates.prepare(&listeners, &OwnCertificate::default()).await.unwrap();
+        certificates.show(prepared).unwrap();
+        let shown = || certificates.shown().by_files[&certificates.own].certificate.pair();
         let read = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
         let (first, key) = (shown(), read(OWN.1));
 

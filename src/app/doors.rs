@@ -8,7 +8,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::{BuildError, bridge::Bridge, certificates::Certificates};
+use super::{BuildError, bridge::Bridge, certificates::Prepared};
 use crate::{config, net::listener::Listener, session::Entrance};
 
 /// A listener that is bound and lets nobody in yet.
@@ -28,9 +28,9 @@ pub(super) struct Terms {
 }
 
 impl Terms {
-    /// What follows from the configuration, whose certificates have been taken up.
-    pub(super) fn new(wanted: &config::Listener, certificates: &Certificates) -> Result<Self, BuildError> {
-        Ok(Self { wanted: wanted.clone(), entrance: certificates.entrance(wanted)? })
+    /// What follows from the configuration, whose certificates have been prepared.
+    pub(super) fn new(wanted: &config::Listener, prepared: &Prepared) -> Result<Self, BuildError> {
+        Ok(Self { wanted: wanted.clone(), entrance: prepared.entrance(wanted)? })
     }
 }
 
@@ -47,11 +47,8 @@ pub(super) struct Door {
 pub(super) type Doors = Vec<Door>;
 
 impl Bound {
-    pub(super) async fn new(
-        wanted: &config::Listener,
-        certificates: &Certificates,
-    ) -> Result<Self, BuildError> {
-        let terms = Terms::new(wanted, certificates)?;
+    pub(super) async fn new(wanted: &config::Listener, prepared: &Prepared) -> Result<Self, BuildError> {
+        let terms = Terms::new(wanted, prepared)?;
         let bind = |error| BuildError::Bind { bind: wanted.bind.clone(), error };
         let listener = Listener::bind(&wanted.bind).await.map_err(bind)?;
         Ok(Self { terms, listener })

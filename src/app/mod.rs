@@ -153,10 +153,11 @@ impl App {
         let clock: SharedClock = Arc::new(System);
         let room = room::make(config.limits.max_connections);
         let certificates = Arc::new(Certificates::new(&config.state_dir, Arc::clone(&clock)));
-        certificates.take_up(&config.listeners, &config.own_certificate).await?;
+        let prepared = certificates.prepare(&config.listeners, &config.own_certificate).await?;
         for wanted in &config.listeners {
-            bound.push(Bound::new(wanted, &certificates).await?);
+            bound.push(Bound::new(wanted, &prepared).await?);
         }
+        certificates.show(prepared)?;
         let (console, gate) = match &config.console {
             Some(console) => {
                 let (listener, gate) = web::open(console, &config.state_dir, Arc::clone(&clock)).await?;

@@ -14,6 +14,7 @@ use tracing::{error, info, warn};
 use super::{
     BuildError, announce,
     bridge::{Bridge, Fixed, protocols},
+    certificates::Prepared,
     doors::{self, Bound, Moves, Terms},
     room,
 };
@@ -151,9 +152,9 @@ impl Bridge {
             return Err(NotReloaded::NeedsRestart(name));
         }
         let moves = doors::moves(&self.wanted(), &config.listeners);
-        self.certificates.take_up(&config.listeners, &config.own_certificate).await?;
-        let terms = self.terms_of(&moves.changed)?;
-        let bound = self.bind(&moves.opened).await?;
+        let prepared = self.certificates.prepare(&config.listeners, &config.own_certificate).await?;
+        let terms = terms_of(&moves.changed, &prepared)?;
+        let bound = self.bind(&moves.opened, &prepared).await?;
         let listening = protocols(&config.listeners);
         self.tokens.configure(config.apps, &config.accounts, &listening).await?;
         let (before, accounts) = (self.house(), Arc::new(config.accounts));
@@ -177,6 +178,9 @@ impl Bridge {
         house.ledger.keep(&accounts);
         self.move_into(house);
         self.roll.send_replace(accounts);
+        if let Err(why) = self.certificates.show(prepared) {
+            warn!(cause = %why, "a certificate was made and cannot be kept: it is shown until the bridge ends");
+        }
         self.rearrange(terms, &moves.closed);
         self.open(bound);
         room::make(self.house().limits.max_connections);
@@ -195,17 +199,14 @@ impl Bridge {
         Ok(loaded.hash_plain_passwords_like(&self.house().accounts).await?)
     }
 
-    fn terms_of(&self, moves: &[(usize, config::Listener)]) -> Result<Vec<(usize, Terms)>, BuildError> {
-        let terms = |(number, wanted): &(usize, config::Listener)| {
-            Ok((*number, Terms::new(wanted, &self.certificates)?))
-        };
-        moves.iter().map(terms).collect()
-    }
-
-    async fn bind(&self, wanted: &[config::Listener]) -> Result<Vec<Bound>, NotReloaded> {
+    async fn bind(
+        &self,
+        wanted: &[config::Listener],
+        prepared: &Prepared,
+    ) -> Result<Vec<Bound>, NotReloaded> {
         let mut bound = Vec::new();
         for wanted in wanted {
-            match Bound::new(wanted, &self.certificates).await {
+            match Bound::new(wanted, prepared).await {
                 Ok(listener) => bound.push(listener),
                 Err(BuildError::Bind { bind, error })
                     if error.kind() == std::io::ErrorKind::AddrInUse && self.has_port_of(&bind) =>
@@ -217,6 +218,13 @@ impl Bridge {
         }
         Ok(bound)
     }
+}
+
+fn terms_of(
+    moves: &[(usize, config::Listener)],
+    prepared: &Prepared,
+) -> Result<Vec<(usize, Terms)>, BuildError> {
+    moves.iter().map(|(number, wanted)| Ok((*number, Terms::new(wanted, prepared)?))).collect()
 }
 
 fn changes(before: &House, after: &House, moves: &Moves, warnings: &[Mistake]) -> Changes {

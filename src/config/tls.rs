@@ -65,7 +65,8 @@ fn names(item: &Item<'_>) -> Option<Vec<String>> {
             return Some(address.to_string());
         }
         if is_host_name(name) {
-            return Some(name.to_owned());
+            // Mail programs compare without the dot that ends a name in full.
+            return Some(name.trim_end_matches('.').to_owned());
         }
         let cause = format!("{} is no host name and no address", quoted(name));
         item.wrong(

@@ -15,9 +15,12 @@ pub struct Acceptor(TlsAcceptor);
 /// Why a handshake with a client failed.
 #[derive(Debug, thiserror::Error)]
 pub enum HandshakeError {
-    /// The client went away in the middle.
-    #[error("the client went away during the TLS handshake")]
+    /// The client went away without a word.
+    #[error("the client went away before the TLS handshake")]
     Gone,
+    /// The client went away in the middle, as one does that does not like the certificate and says nothing.
+    #[error("the client hung up in the middle of the TLS handshake")]
+    Abandoned,
     /// What came first is no TLS.
     #[error("the client speaks without TLS to this listener")]
     NotTls,
@@ -55,18 +58,23 @@ const DISTRUST: [AlertDescription; 8] = [
 ];
 
 impl HandshakeError {
-    /// What to do about it.
+    /// What to do about it where TLS comes first, or where the client has asked for it by STARTTLS.
     #[must_use]
-    pub fn cure(&self) -> &'static str {
+    pub fn cure(&self, after_starttls: bool) -> &'static str {
         match self {
+            Self::NotTls | Self::TimedOut if after_starttls => {
+                "look into the mail program's own log: it has asked for STARTTLS and does not go on as RFC 3207 says"
+            }
             Self::NotTls | Self::TimedOut => {
                 "switch on SSL/TLS in the mail program (not STARTTLS), or point it at a listener with tls = \"starttls\" or \"none\""
             }
             Self::TooOld => {
                 "update the mail program, or give it a listener with tls = \"none\" on a network that nobody else is on"
             }
-            Self::NothingInCommon(_) => "for old mail programs write key_type = \"rsa-2048\" in [tls]",
-            Self::CertificateRefused(_) | Self::Unused => {
+            Self::NothingInCommon(_) => {
+                "update the mail program; a certificate with an RSA key may do (key_type = \"rsa-2048\" in [tls], or one of yours)"
+            }
+            Self::CertificateRefused(_) | Self::Unused | Self::Abandoned => {
                 "have the mail program trust the certificate, and connect by a name or address that is in it"
             }
             Self::Gone | Self::Failed(_) => "look into the mail program's own log",
@@ -100,7 +108,7 @@ impl HandshakeError {
             Some(TlsError::AlertReceived(alert)) => Self::Failed(format!("the client said {alert:?}")),
             Some(other) => Self::Failed(other.to_string()),
             None if error.kind() == io::ErrorKind::InvalidData => Self::NotTls,
-            None => Self::Gone,
+            None => Self::Abandoned,
         }
     }
 }
@@ -124,8 +132,20 @@ impl Acceptor {
     /// # Errors
     /// [`HandshakeError`]; the client has been sent the alert that belongs to it.
     pub async fn accept(&self, stream: TcpStream) -> Result<TlsStream<TcpStream>, HandshakeError> {
+        let mut first = [0; 4];
+        match stream.peek(&mut first).await {
+            Ok(0) | Err(_) => return Err(HandshakeError::Gone),
+            Ok(4) if is_hello_of_ssl_2(first) => return Err(HandshakeError::TooOld),
+            Ok(_) => (),
+        }
         self.0.accept(stream).await.map_err(|error| HandshakeError::new(&error))
     }
+}
+
+/// The frame in which clients of the time of TLS 1.0 begin (RFC 5246 §E.2): a length with its highest bit set,
+/// the type of a hello, and the version 3.
+fn is_hello_of_ssl_2([length, _, kind, version]: [u8; 4]) -> bool {
+    length & 0x80 != 0 && kind == 1 && version == 3
 }
 
 impl std::fmt::Debug for Acceptor {

@@ -111,6 +111,14 @@ impl Pair {
         Self::from_pem((certificate, &in_files.0), (key, &in_files.1))
     }
 
+    /// Whether a key could be used, whatever certificate it belongs to; the path is for the error.
+    ///
+    /// # Errors
+    /// As [`Pair::read`].
+    pub fn check_key(path: &Path, key: &Secret) -> Result<(), PairError> {
+        signing_key(path, key).map(|_| ())
+    }
+
     /// As [`Pair::read`], of what has been read; the paths are for the errors.
     ///
     /// # Errors
@@ -138,6 +146,13 @@ impl Pair {
             fingerprint: fingerprint(of_key),
             certified: Arc::new(certified),
         })
+    }
+}
+
+impl PartialEq for Pair {
+    /// The same certificate with the same chain; the key then is the same as well.
+    fn eq(&self, other: &Self) -> bool {
+        self.certified.cert == other.certified.cert
     }
 }
 

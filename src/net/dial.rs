@@ -206,8 +206,13 @@ async fn connect(
 }
 
 async fn encrypt(tcp: TcpStream, endpoint: &Endpoint, way: Way<'_>) -> Result<Conn, DialError> {
-    let host = endpoint.host.clone();
-    match way.step(way.trust.connect(endpoint, tcp), || Step::Handshake(endpoint.to_string())).await? {
+    // Some proxies break TLS open: what they show is not the host's.
+    let named = |host: &dyn fmt::Display| match way.proxy {
+        Some(proxy) => format!("{host} (by way of proxy {proxy})"),
+        None => host.to_string(),
+    };
+    let host = named(&endpoint.host);
+    match way.step(way.trust.connect(endpoint, tcp), || Step::Handshake(named(endpoint))).await? {
         Ok(stream) => Ok(Conn::new(Stream::Upstream(Box::new(stream)))),
         Err(error) => Err(match certificate_trouble(&error) {
             Some(error) => DialError::Certificate { host, error },

@@ -24,6 +24,14 @@ pub enum Line {
     Encrypted,
 }
 
+impl Line {
+    /// Whether the client may still encrypt it.
+    #[must_use]
+    pub fn is_encryptable(self) -> bool {
+        matches!(self, Self::Encryptable { .. })
+    }
+}
+
 /// What may be offered on a line. Credentials are not taken in clear where the listener wants TLS: a
 /// client that is not told of a login does not show its password to everybody on the network first
 /// (RFC 3501 §6.2.3, RFC 3207 §4, RFC 2595 §2.2).

@@ -48,8 +48,8 @@ pub(super) fn dismissal(reason: Dismissal, out: &mut BytesMut) {
         Dismissal::ShuttingDown => put(out, &["-ERR ", TEMPORARY, "shutting down, try again later"]),
         // "The server should close the TCP connection without … sending any response" (RFC 1939 §3): the client
         // would take it for the answer to its next command.
-        Dismissal::TimedOut => {}
-        Dismissal::TooManyAttempts => put(out, &["-ERR too many refused logins"]),
+        // The last of too many attempts has had its reply.
+        Dismissal::TimedOut | Dismissal::TooManyAttempts => {}
         Dismissal::Violation(violation) => match violation {
             Violation::LineTooLong(_)
             | Violation::LiteralTooLong(_)
@@ -135,7 +135,7 @@ mod tests {
                 "-ERR [SYS/TEMP] Service unavailable: shutting down, try again later\r\n",
             ),
             (Dismissal::TimedOut, ""),
-            (Dismissal::TooManyAttempts, "-ERR too many refused logins\r\n"),
+            (Dismissal::TooManyAttempts, ""),
             (Dismissal::Violation(Violation::LineTooLong(200)), "-ERR line longer than 200 bytes\r\n"),
             (Dismissal::Violation(Violation::TooManyErrors(4)), "-ERR more than 4 commands in error\r\n"),
             (Dismissal::Violation(Violation::WrongProtocol("HTTP")), ""),

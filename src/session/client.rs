@@ -212,13 +212,13 @@ impl<P: Protocol> Client<P> {
         }
         // Who leaves without having read the greeting resets the connection.
         let told = HandshakeError::new(&error);
-        Why::Handshake(if matches!(told, HandshakeError::Gone) { HandshakeError::Unused } else { told })
+        Why::Handshake(if matches!(told, HandshakeError::Abandoned) { HandshakeError::Unused } else { told })
     }
 
     async fn send(&mut self) -> Result<(), Interrupted> {
         let sent = timeout(timing::REPLY, self.conn.send(&mut self.out)).await;
         let sent = sent.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-        sent.map_err(|error| self.interrupted(Why::ClientGone(error)))
+        sent.map_err(|error| self.interrupted(self.broken(error)))
     }
 
     fn interrupted(&self, why: Why) -> Interrupted {

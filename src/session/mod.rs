@@ -70,6 +70,7 @@ pub async fn attend<P: Protocol>(
     let span = info_span!("session", session.id = %id, protocol = P::KIND.name(), client.addr = %from);
     let serving = async {
         let mut record = Record::open(looks);
+        record.came_by(entrance.line());
         let result = serve::<P>(Stream::Plain(stream), entrance, from, &house, &mut record).await;
         record.close(result);
     };

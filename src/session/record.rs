@@ -11,7 +11,10 @@ use crate::{
     dialogue::Violation,
     failure::{Failure, Refusal, printable},
     net::{accept::HandshakeError, splice::Carried},
-    policy::{Permit, access::Denied},
+    policy::{
+        Permit,
+        access::{Denied, Line},
+    },
 };
 
 /// How a session ended well.
@@ -85,13 +88,18 @@ impl Why {
 
 impl Why {
     /// Tells what an operator can put right by another setting of the mail program or of the listener.
-    fn warn(&self) {
+    fn warn(&self, line: Line) {
+        let after_starttls = line.is_encryptable();
         let (cause, cure) = match self {
-            Self::Violation(Violation::WrongProtocol(spoken)) => (
-                format!("the client speaks {spoken} to this listener"),
-                "switch off SSL/TLS in the mail program, or point it at another port",
-            ),
-            Self::Handshake(error) => (error.to_string(), error.cure()),
+            Self::Violation(Violation::WrongProtocol(spoken)) => {
+                let cure = if after_starttls {
+                    "choose STARTTLS in the mail program (not SSL/TLS), or point it at a listener with tls = \"implicit\""
+                } else {
+                    "switch off SSL/TLS in the mail program, or point it at another port"
+                };
+                (format!("the client speaks {spoken} to this listener"), cure)
+            }
+            Self::Handshake(error) => (error.to_string(), error.cure(after_starttls)),
             Self::Violation(_)
             | Self::ClientGone(_)
             | Self::UpstreamGone(_)
@@ -113,6 +121,7 @@ pub(super) struct Record {
     looks: bool,
     opened: Instant,
     shown_at: Option<Instant>,
+    line: Line,
     tls: Option<&'static str>,
     login_ms: Option<u64>,
     verified: Option<Arc<Account>>,
@@ -136,6 +145,7 @@ impl Record {
             looks,
             opened: Instant::now(),
             shown_at: None,
+            line: Line::Clear,
             tls: None,
             login_ms: None,
             verified: None,
@@ -152,6 +162,11 @@ impl Record {
             outcome: "panicked",
             carried: Carried::default(),
         }
+    }
+
+    /// Keeps how the line stood when the client came.
+    pub(super) fn came_by(&mut self, line: Line) {
+        self.line = line;
     }
 
     pub(super) fn phase(&mut self, phase: &str) {
@@ -247,12 +262,15 @@ impl Record {
                 (self.outcome, self.phase) = ("left", phase);
             }
             // A mail program that distrusts the certificate, or a monitor that looks at the port.
-            Err(Interrupted { why: Why::Handshake(error @ HandshakeError::Unused), phase }) => {
-                info!(cause = %error, cure = error.cure(), "client left");
+            Err(Interrupted {
+                why: Why::Handshake(error @ (HandshakeError::Unused | HandshakeError::Abandoned)),
+                phase,
+            }) => {
+                info!(cause = %error, cure = error.cure(self.line.is_encryptable()), "client left");
                 (self.outcome, self.phase) = ("left", phase);
             }
             Err(Interrupted { phase, why }) => {
-                why.warn();
+                why.warn(self.line);
                 self.outcome = if self.login_ms.is_some() { "cut" } else { "failed" };
                 self.phase = phase;
                 self.interrupted = Some(why.name());

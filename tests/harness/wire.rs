@@ -94,6 +94,16 @@ impl Wire {
         self.stream.shutdown().await
     }
 
+    /// Ends the connection as a careful server does: what is unread when a socket is closed resets it, and a reset
+    /// destroys what the other side has not read yet.
+    pub async fn part(mut self) -> io::Result<()> {
+        self.finish().await?;
+        while self.fill().await? > 0 {
+            self.input.clear();
+        }
+        Ok(())
+    }
+
     /// Encrypts the line as the side that has the certificate.
     pub async fn accept_tls(self, acceptor: &TlsAcceptor) -> io::Result<Self> {
         Ok(self.shake_hands(acceptor).await?.0)

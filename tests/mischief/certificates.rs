@@ -156,7 +156,7 @@ async fn a_state_folder_that_takes_no_certificate_is_told_once() {
     let path = state(&world, "listener.pem");
     std::fs::remove_file(&path).unwrap();
     std::fs::create_dir(&path).unwrap();
-    let told = "the bridge's own certificate is not renewed";
+    let told = "certificate not replaced, the old one is shown";
     world.bridge.wait_for_logged(told, 1);
     looks(&world, 3);
     assert_eq!(chain(&world.bridge).await, before);

@@ -47,7 +47,8 @@ pub(super) async fn serve(mut wire: Wire, encrypted: bool, shared: Arc<Shared>) 
         match name.as_str() {
             "LOGOUT" => {
                 session.send("* BYE Microsoft Exchange Server IMAP4 server signing off.").await?;
-                return session.send(&format!("{tag} OK LOGOUT completed.")).await;
+                session.send(&format!("{tag} OK LOGOUT completed.")).await?;
+                return session.wire.part().await;
             }
             "STARTTLS" if !session.encrypted => {
                 session.send(&format!("{tag} OK Begin TLS negotiation now.")).await?;

@@ -40,7 +40,8 @@ pub(super) async fn serve(mut wire: Wire, encrypted: bool, shared: Arc<Shared>) 
             }
             "QUIT" => {
                 session.update();
-                return session.reply("+OK Microsoft Exchange Server POP3 server signing off.").await;
+                session.reply("+OK Microsoft Exchange Server POP3 server signing off.").await?;
+                return session.wire.part().await;
             }
             "CAPA" => session.capa().await?,
             "AUTH" if session.open.is_none() => session.auth(rest).await?,

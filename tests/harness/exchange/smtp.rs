@@ -43,7 +43,10 @@ pub(super) async fn serve(mut wire: Wire, encrypted: bool, shared: Arc<Shared>) 
                 let wire = session.shared.encrypt(session.wire).await?;
                 session = Session { wire, encrypted: true, greeted: false, envelope: None, ..session };
             }
-            "QUIT" => return session.reply("221 2.0.0 Service closing transmission channel").await,
+            "QUIT" => {
+                session.reply("221 2.0.0 Service closing transmission channel").await?;
+                return session.wire.part().await;
+            }
             verb => session.obey(verb, rest.trim()).await?,
         }
     }
