@@ -7,9 +7,11 @@ mod accounts;
 mod authorize;
 mod beside;
 pub mod check;
+mod completions;
 mod console;
 pub mod hash_password;
 mod healthcheck;
+mod man;
 mod reload;
 mod serve;
 
@@ -20,6 +22,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use tracing::Level;
 
 use crate::app::{
@@ -120,6 +123,25 @@ enum Command {
         #[arg(long)]
         generate: bool,
     },
+    /// Print what a shell needs to complete this command line.
+    #[command(
+        after_help = "Examples:\n  footbridge completions bash > /etc/bash_completion.d/footbridge\n  footbridge completions fish > ~/.config/fish/completions/footbridge.fish"
+    )]
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print the manual page, or that of a subcommand.
+    #[command(
+        after_help = "Examples:\n  footbridge man | man -l -\n  footbridge man serve | man -l -\n  footbridge man --out /usr/local/share/man/man1"
+    )]
+    Man {
+        /// The subcommand.
+        subcommand: Option<String>,
+        /// Write all pages into this folder.
+        #[arg(long, value_name = "DIR", conflicts_with = "subcommand")]
+        out: Option<PathBuf>,
+    },
 }
 
 /// Runs the command line of this process.
@@ -142,6 +164,8 @@ pub fn run() -> ExitCode {
         Command::Console => console::run(&config),
         Command::Healthcheck => healthcheck::run(&config),
         Command::HashPassword { generate } => hash_password::run(generate),
+        Command::Completions { shell } => completions::run(shell),
+        Command::Man { subcommand, out } => man::run(subcommand.as_deref(), out.as_deref()),
     }
 }
 
