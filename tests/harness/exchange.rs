@@ -3,10 +3,10 @@
 //!
 //! The words are those that Microsoft's pages give and that users have posted with their logs: the exchange itself in "Authenticate
 //! an IMAP, POP or SMTP connection using OAuth" (learn.microsoft.com); greetings and capabilities of IMAP in the issues 178, 690,
-//! 1494, 1496 and 2016 of jstedfast/MailKit and 192 of simonrob/email-oauth2-proxy, of SMTP in MailKit's 1770, of POP3 in MailKit's
-//! 1948 and 267 of kisli/vmime; "User is authenticated but not connected" in MailKit's 1494, throttling in 198 of imapsync/imapsync,
+//! 1494, 1496 and 2016 of `jstedfast/MailKit` and 192 of simonrob/email-oauth2-proxy, of SMTP in `MailKit`'s 1770, of POP3 in `MailKit`'s
+//! 1948 and 267 of kisli/vmime; "User is authenticated but not connected" in `MailKit`'s 1494, throttling in 198 of imapsync/imapsync,
 //! the end of a session with its token in 83 of bamthomas/aioimaplib, the limits and refusals of submission in 193 of
-//! email-oauth2-proxy and MailKit's 1733. The scripts of `tests/dialogues` say the same words line by line.
+//! email-oauth2-proxy and `MailKit`'s 1733. The scripts of `tests/dialogues` say the same words line by line.
 
 mod imap;
 mod mailbox;
