@@ -117,7 +117,7 @@ async fn a_mail_server_that_cannot_be_reached_because_of_the_proxy_is_not_blamed
                     "asking proxy {url} for a connection to {mail} took longer than 0.3 s: check the proxy"
                 ),
             ),
-            (Treatment::Die, "TLS handshake with localhost failed".to_owned()),
+            (Treatment::Die, format!("TLS handshake with localhost (by way of proxy {url}) failed")),
         ];
         for (treatment, expected) in cases {
             proxy.treat(port, treatment);
