@@ -73,6 +73,18 @@ fn a_page_is_printed_for_the_program_and_for_each_of_its_subcommands() {
 }
 
 #[test]
+fn a_schema_is_printed_for_each_file_of_the_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    for (file, key) in [("config", "listener"), ("mappings", "account")] {
+        let printed = Cli::run(dir.path(), ["schema", file]);
+        assert_eq!(printed.status, Some(0), "{}", printed.stderr);
+        let schema: serde_json::Value = serde_json::from_str(&printed.stdout).unwrap();
+        assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+        assert_eq!(schema["properties"][key]["type"], "array", "{}", printed.stdout);
+    }
+}
+
+#[test]
 fn the_help_of_every_subcommand_has_an_example() {
     let dir = tempfile::tempdir().unwrap();
     let help = Cli::run(dir.path(), ["--help"]).stdout;

@@ -13,6 +13,7 @@ pub mod hash_password;
 mod healthcheck;
 mod man;
 mod reload;
+mod schema;
 mod serve;
 
 use std::{
@@ -25,9 +26,12 @@ use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use tracing::Level;
 
-use crate::app::{
-    Authorize,
-    logging::{self, Format},
+use crate::{
+    app::{
+        Authorize,
+        logging::{self, Format},
+    },
+    config::Described,
 };
 
 /// Lets mail programs that know only a username and a password log in to mailboxes that take only
@@ -67,6 +71,14 @@ enum LogLevel {
     Info,
     Debug,
     Trace,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Schema {
+    /// Of footbridge.toml.
+    Config,
+    /// Of the mappings file.
+    Mappings,
 }
 
 #[derive(Debug, Subcommand)]
@@ -123,6 +135,14 @@ enum Command {
         #[arg(long)]
         generate: bool,
     },
+    /// Print the JSON Schema of a file of the configuration, for editors.
+    #[command(
+        after_help = "Examples:\n  footbridge schema config > footbridge.schema.json\n  footbridge schema mappings > mappings.schema.json"
+    )]
+    Schema {
+        /// The file.
+        file: Schema,
+    },
     /// Print what a shell needs to complete this command line.
     #[command(
         after_help = "Examples:\n  footbridge completions bash > /etc/bash_completion.d/footbridge\n  footbridge completions fish > ~/.config/fish/completions/footbridge.fish"
@@ -164,8 +184,18 @@ pub fn run() -> ExitCode {
         Command::Console => console::run(&config),
         Command::Healthcheck => healthcheck::run(&config),
         Command::HashPassword { generate } => hash_password::run(generate),
+        Command::Schema { file } => schema::run(file.into()),
         Command::Completions { shell } => completions::run(shell),
         Command::Man { subcommand, out } => man::run(subcommand.as_deref(), out.as_deref()),
+    }
+}
+
+impl From<Schema> for Described {
+    fn from(schema: Schema) -> Self {
+        match schema {
+            Schema::Config => Self::Config,
+            Schema::Mappings => Self::Mappings,
+        }
     }
 }
 

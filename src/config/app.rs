@@ -149,7 +149,7 @@ fn read<'t>(
 }
 
 fn pkce(item: &Item<'_>) -> Option<Pkce> {
-    Some(match item.word(&["S256", "plain", "off"], &[])? {
+    Some(match item.word(&schema::PKCE, &[])? {
         "plain" => Pkce::Plain,
         "off" => Pkce::Off,
         _ => Pkce::S256,

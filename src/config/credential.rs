@@ -14,6 +14,7 @@ use x509_cert::der::DateTime;
 use super::{
     mistake::quoted,
     reader::{Item, Table},
+    schema::{ASSERTION_ALGS, LOGIN_PASSWORD, MOST_SECRETS},
     secret,
 };
 use crate::{
@@ -85,11 +86,11 @@ impl<'t> Reader<'_, 't> {
     }
 
     fn secret(&self, item: &Item<'_>) -> Option<Credential> {
-        if item.is_string() && item.string() == Some("login-password") {
+        if item.is_string() && item.string() == Some(LOGIN_PASSWORD) {
             return Some(Credential::LoginPassword);
         }
         let items = item.one_or_more()?;
-        if items.len() > 2 {
+        if items.len() > MOST_SECRETS {
             let cause = format!("{} secrets are too many: one replaces another", items.len());
             item.wrong(cause, "keep the old one and the new one");
             return None;
@@ -100,7 +101,7 @@ impl<'t> Reader<'_, 't> {
 
     fn one_secret(&self, item: &Item<'_>) -> Option<Source> {
         if item.is_string() {
-            if item.string() == Some("login-password") {
+            if item.string() == Some(LOGIN_PASSWORD) {
                 let cause = "\"login-password\" stands in a list of secrets, where it means nothing";
                 item.wrong(cause, "write secret = \"login-password\", or take it out");
             } else {
@@ -241,7 +242,7 @@ impl<'t> Reader<'_, 't> {
 }
 
 fn algorithm(item: &Item<'_>) -> Option<AssertionAlgorithm> {
-    let word = item.word(&["PS256", "RS256"], &[])?;
+    let word = item.word(&ASSERTION_ALGS, &[])?;
     Some(if word == "RS256" { AssertionAlgorithm::Rs256 } else { AssertionAlgorithm::Ps256 })
 }
 

@@ -34,10 +34,10 @@ const LITERAL: Range<u64> = 64..1024 * 1024;
 const BEFORE_LOGIN: Range<u64> = 512..16 * 1024 * 1024;
 
 /// How many connections or sessions: beyond the upper bound a process runs out of ports and memory.
-const COUNT: Range<u64> = 1..1_000_000;
+pub(super) const COUNT: Range<u64> = 1..1_000_000;
 
 /// How many logins may fail: each is remembered for the whole window.
-const FAILURES: Range<u64> = 1..1000;
+pub(super) const FAILURES: Range<u64> = 1..1000;
 
 /// How long they count: less than a second is none, and after a day nobody knows what the matter was.
 const FAILURE_WINDOW: Range<Duration> = Duration::from_secs(1)..Duration::from_hours(24);

@@ -77,7 +77,7 @@ fn start(table: &Table<'_>, is_loopback: bool) -> Option<Option<TlsStart>> {
     let required = table.get("require_tls");
     let wanted = required.as_ref().map(Item::boolean);
     let word = match table.get("tls") {
-        Some(item) => item.word(&["none", "starttls", "implicit"], &[])?,
+        Some(item) => item.word(&schema::LISTENER_TLS, &[])?,
         None if !table.lacks("tls") => return None,
         None => "none",
     };

@@ -14,16 +14,14 @@ use super::{
     grants,
     mistake::{Mistake, Severity, Spot, quoted},
     reader::{Item, Table},
-    schema, secret,
+    schema::{self, MOST_PASSWORDS},
+    secret,
 };
 use crate::{
     account::{Account, Grant, LoginPattern, StoredPassword},
     ids::ProtocolKind,
     secret::{Environment, Source},
 };
-
-/// The most passwords of one account: one per application that uses it.
-const MOST_PASSWORDS: usize = 5;
 
 /// The accounts of a mappings file.
 #[derive(Default)]

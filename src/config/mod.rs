@@ -4,7 +4,7 @@
 //! column, the offending text and a cure, and builds the settings of every room. After it nothing
 //! checks the configuration again.
 //!
-//! `schema` has every key as data; the other files have one table each: `listener` has
+//! `schema` has every key as data, for the reader and for editors; the other files have one table each: `listener` has
 //! `[[listener]]`, `app` has `[app.NAME]`, with
 //! `credential` for how an app proves itself. They read through `reader`, which answers `None` after it
 //! has noted a mistake in the `file`, so that reading goes on and finds the next one.
@@ -51,6 +51,7 @@ use crate::{
 pub use crate::session::Provider;
 pub use load::{Loaded, load, load_with, state_dir};
 pub use mistake::{Mistake, Mistakes, Severity};
+pub use schema::json::{Described, json_schema};
 
 /// What the configuration means.
 #[derive(Debug)]

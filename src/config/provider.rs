@@ -245,7 +245,7 @@ fn extended(item: &Item<'_>) -> Option<&'static Preset> {
 }
 
 fn mechanism(item: &Item<'_>) -> Option<Mechanism> {
-    Some(match item.word(&["xoauth2", "oauthbearer"], &[])? {
+    Some(match item.word(&schema::SASL, &[])? {
         "oauthbearer" => Mechanism::OauthBearer,
         _ => Mechanism::Xoauth2,
     })
@@ -275,7 +275,7 @@ fn endpoint(table: &Table<'_>, kind: ProtocolKind, base: Option<Endpoint>) -> Op
         return Some(base);
     };
     let table = item.table(&schema::ENDPOINT)?;
-    let tls = table.get("tls").map(|item| item.word(&["implicit", "starttls"], &[]));
+    let tls = table.get("tls").map(|item| item.word(&schema::UPSTREAM_TLS, &[]));
     let port = table.get("port").map(|item| item.port());
     let host = match (table.get("host"), &base) {
         (None, Some(base)) => Some(base.host.clone()),

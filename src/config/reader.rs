@@ -77,7 +77,7 @@ impl<'t> Table<'t> {
             let written = key.get_ref().as_ref();
             if keys.later.contains(&written) {
                 refuse_later(file, keys, place, key, value);
-            } else if !keys.known.contains(&written) {
+            } else if !keys.has(written) {
                 let cause = format!("unknown key {} in {place}", quoted(written));
                 if let Some(meant) = meant(keys, written) {
                     mistyped.push(meant);
@@ -108,7 +108,7 @@ impl<'t> Table<'t> {
 
     /// The value of a key.
     pub(super) fn get(&self, key: &'static str) -> Option<Item<'t>> {
-        debug_assert!(self.keys.known.contains(&key), "{key} is no key of {}", self.keys.place);
+        debug_assert!(self.keys.has(key), "{key} is no key of {}", self.keys.place);
         self.entries.get(key).map(|value| Item::new(self.file, key, value))
     }
 
@@ -150,8 +150,7 @@ impl<'t> Table<'t> {
             self.file.wrong_hiding(key.span(), value.span(), cause, cure);
         }
         // Beside a nameless one, what has the name of a key is none of a table.
-        let is_key =
-            |name: &str| first.is_some() && keys.known.iter().chain(keys.later).any(|key| *key == name);
+        let is_key = |name: &str| first.is_some() && keys.all().any(|key| key == name);
         let mut tables: Vec<_> = names
             .iter()
             .filter(|(name, _)| !is_key(name.get_ref()))
@@ -424,7 +423,7 @@ impl<'t> Item<'t> {
     /// The table that it is.
     pub(super) fn table(&self, keys: &'static Keys) -> Option<Table<'t>> {
         let Some(entries) = self.value.as_table() else {
-            self.not_a("a table", format!("write {} = {{ {} = … }}", self.key, keys.known[0]));
+            self.not_a("a table", format!("write {} = {{ {} = … }}", self.key, keys.known[0].name));
             return None;
         };
         let is_table_of_its_own = keys.place.starts_with('[');

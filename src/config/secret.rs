@@ -12,7 +12,7 @@ use crate::secret::{Environment, Secret, Source, SourceError};
 /// Reads where a secret is kept and whether it is there; the secret too, unless a command prints it.
 pub(super) fn read(item: &Item<'_>, environment: &Environment<'_>) -> Option<(Source, Option<Secret>)> {
     let table = item.table(&schema::SECRET)?;
-    let mut ways = schema::SECRET.known.iter().filter(|way| table.has(way));
+    let mut ways = schema::SECRET.names().filter(|way| table.has(way));
     let (Some(way), None) = (ways.next(), ways.next()) else {
         item.wrong(
             "a secret is kept in exactly one place",

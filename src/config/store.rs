@@ -15,7 +15,7 @@ pub(super) fn read(top: &Table<'_>, environment: &Environment<'_>) -> Option<Vec
         return Some(Vec::new());
     };
     let table = item.table(&schema::STORE)?;
-    let kind = table.get("kind").map(|item| item.word(&["embedded"], &["postgres"]));
+    let kind = table.get("kind").map(|item| item.word(&schema::STORES, &["postgres"]));
     let keys = match table.get("key") {
         Some(item) => keys(&item, environment),
         None => Some(Vec::new()),

@@ -20,7 +20,8 @@ use crate::{
 /// How long before its end a certificate is worth a word: a month in which somebody is at work.
 const AHEAD: Duration = Duration::from_hours(30 * 24);
 
-const KEY_TYPES: [KeyType; 2] = [KeyType::EcdsaP256, KeyType::Rsa2048];
+/// The kinds of key that the bridge makes.
+pub(super) const KEY_TYPES: [KeyType; 2] = [KeyType::EcdsaP256, KeyType::Rsa2048];
 
 /// What `[tls]` says.
 #[derive(Debug, Default)]

@@ -33,12 +33,7 @@ fn piece() -> impl Strategy<Value = String> {
             ]
             .map(str::to_owned),
         )
-        .chain(
-            super::super::schema::ALL
-                .iter()
-                .flat_map(|keys| keys.known.iter().chain(keys.later))
-                .map(|key| format!("{key} = ")),
-        )
+        .chain(super::super::schema::ALL.iter().flat_map(|keys| keys.all()).map(|key| format!("{key} = ")))
         .collect();
     proptest::sample::select(pieces)
 }

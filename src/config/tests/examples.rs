@@ -81,10 +81,10 @@ fn the_example_shows_every_key_of_this_version_and_no_other() {
             ways.iter().any(|way| text.contains(way.as_str()))
         };
         for keys in tables {
-            for key in keys.known {
+            for key in keys.names() {
                 assert!(shows(key), "{key} of {} is not in the example", keys.place);
             }
-            let elsewhere = |key: &str| tables.iter().any(|keys| keys.known.contains(&key));
+            let elsewhere = |key: &str| tables.iter().any(|keys| keys.has(key));
             for key in keys.later.iter().filter(|key| !elsewhere(key)) {
                 let begins = |line: &str| line.trim_start_matches("# ").starts_with(&format!("{key} ="));
                 assert!(!text.lines().any(begins), "{key} of {} is in the example", keys.place);

@@ -121,7 +121,7 @@ const DESIGN: [(&Keys, &[&str]); 14] = [
 fn every_key_of_the_design_is_known_or_refused_by_name() {
     for (keys, design) in DESIGN {
         for key in design {
-            let times = keys.known.iter().chain(keys.later).filter(|known| *known == key).count();
+            let times = keys.all().filter(|known| known == key).count();
             assert_eq!(times, 1, "{key} of {}", keys.place);
         }
     }

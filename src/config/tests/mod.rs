@@ -14,6 +14,7 @@ mod mappings;
 mod meaning;
 mod presets;
 mod proxy;
+mod schema;
 mod secrets;
 mod syntax;
 mod tls;
@@ -104,6 +105,9 @@ fn load_prepared(main: &str, mappings: &str, prepare: impl Fn(&Path)) -> (Result
     std::fs::write(folder.path().join("mappings.toml"), mappings).unwrap();
     prepare(folder.path());
     let loaded = load_with(&path, &environment, now());
+    if loaded.is_ok() {
+        schema::assert_takes(folder.path());
+    }
     let printed = match &loaded {
         Ok(loaded) => loaded.warnings().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
         Err(mistakes) => mistakes.to_string(),
