@@ -5,7 +5,7 @@
 
 use Sign::{Begins, Says};
 
-use crate::failure::{Explanation, Failure, Refusal};
+use crate::failure::{Explanation, Failure, Refusal, printable};
 
 /// What follows from an upstream's refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,6 +144,32 @@ pub fn rejected(endpoint: &str, mailbox: &str, failure: Failure, said: &str) -> 
 /// `SYS/PERM`, RFC 3206 §4.
 fn is_beyond_credentials(said: &str) -> bool {
     Begins("-ERR [SYS/PERM]").is_in(said)
+}
+
+/// What an upstream says after it has let us in and does not do what it was asked, and what to do about it.
+const AFTERWARDS: [(&str, &str); 7] = [
+    (
+        "authenticated but not connected",
+        "check the mailbox's name, Add-MailboxPermission, New-ServicePrincipal, and that IMAP and POP are on for it",
+    ),
+    ("Connection closed. 14", "check the mailbox's name, Add-MailboxPermission and New-ServicePrincipal"),
+    ("5.7.60", "grant the right to send as that sender: Add-RecipientPermission -AccessRights SendAs"),
+    ("SendAsDenied", "grant the right to send as that sender: Add-RecipientPermission -AccessRights SendAs"),
+    ("throttled", "the mail server wants fewer commands; try later"),
+    ("[IN-USE]", "close the other session of the mailbox, and try again"),
+    ("lost", "the mail server is in trouble; try later"),
+];
+
+/// Explains why `endpoint`, which has accepted the login, does not do `what`: `open INBOX`.
+///
+/// `meaning` is what its protocol room knows of the words, which may be those of the reply or of an error.
+#[must_use]
+pub fn declined(endpoint: &str, what: &str, said: &str, meaning: Option<&str>) -> Explanation {
+    let said = printable(&scrubbed(said));
+    let meaning = meaning.map(|meaning| format!(" ({meaning})")).unwrap_or_default();
+    let known = AFTERWARDS.iter().find(|(sentence, _)| said.contains(sentence));
+    let cure = known.map_or("the mail server's own words say why", |(_, cure)| cure);
+    Explanation::new(format!("{endpoint} does not {what}: {said}{meaning}"), cure)
 }
 
 /// Takes out every word that is long enough to be a token: some servers repeat the command that they

@@ -30,6 +30,26 @@ pub struct Pair {
     pub fingerprint: String,
 }
 
+/// What a server's certificate says of itself, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// Who vouches for it: the name of RFC 4514, `CN=…,O=…`.
+    pub issuer: String,
+    /// The last moment of its time.
+    pub ends: SystemTime,
+}
+
+impl Shown {
+    /// Reads a certificate in DER form; `None` where it is damaged.
+    #[must_use]
+    pub fn read(der: &[u8]) -> Option<Self> {
+        let certificate = X509::from_der(der).ok()?;
+        let of = certificate.tbs_certificate();
+        let ends = SystemTime::UNIX_EPOCH + of.validity().not_after.to_unix_duration();
+        Some(Self { issuer: of.issuer().to_string(), ends })
+    }
+}
+
 /// Why two files are no certificate with its key.
 #[derive(Debug, thiserror::Error)]
 pub enum PairError {

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -43,6 +44,28 @@ impl Stream {
             Self::Client(stream) => stream.get_ref().1.protocol_version(),
         };
         Some(if version == Some(rustls::ProtocolVersion::TLSv1_3) { "TLSv1.3" } else { "TLSv1.2" })
+    }
+
+    /// The certificate that an upstream has shown, in DER form. `None` in clear and for clients.
+    #[must_use]
+    pub fn upstream_certificate(&self) -> Option<&[u8]> {
+        match self {
+            Self::Upstream(stream) => stream.get_ref().1.peer_certificates()?.first().map(AsRef::as_ref),
+            Self::Plain(_) | Self::Client(_) | Self::Closed => None,
+        }
+    }
+
+    /// The address of the other side: the proxy's, where one is on the way.
+    ///
+    /// # Errors
+    /// What the system says; a connection that is given up has none.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        match self {
+            Self::Plain(stream) => stream.peer_addr(),
+            Self::Upstream(stream) => stream.get_ref().0.peer_addr(),
+            Self::Client(stream) => stream.get_ref().0.peer_addr(),
+            Self::Closed => Err(io::ErrorKind::NotConnected.into()),
+        }
     }
 }
 
@@ -113,6 +136,12 @@ impl Conn {
         };
         self.stream = Stream::Client(Box::new(acceptor.accept(stream).await?));
         Ok(())
+    }
+
+    /// As [`Stream::upstream_certificate`].
+    #[must_use]
+    pub fn upstream_certificate(&self) -> Option<&[u8]> {
+        self.stream.upstream_certificate()
     }
 
     /// The version of TLS that is spoken; `None` in clear.

@@ -1,6 +1,6 @@
 //! Dialling an upstream: name lookup, TCP, by way of a proxy where there is one, and TLS where it comes first.
 
-use std::{fmt, future::Future, io, net::SocketAddr, time::Duration};
+use std::{fmt, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use tokio::{
@@ -145,13 +145,32 @@ impl Way<'_> {
 /// # Errors
 /// [`DialError`], for the last address where several were tried.
 pub async fn dial(endpoint: &Endpoint, way: Way<'_>) -> Result<Conn, DialError> {
-    let tcp = match way.proxy {
-        Some(proxy) => tunnel(endpoint, proxy, way).await?,
-        None => connect((&endpoint.host, endpoint.port), || endpoint.to_string(), way).await?,
-    };
+    let tcp = reach(endpoint, way).await?;
     match endpoint.tls {
         UpstreamTls::Implicit => encrypt(tcp, endpoint, way).await,
         UpstreamTls::StartTls => Ok(Conn::new(Stream::Plain(tcp))),
+    }
+}
+
+/// Looks up what is connected to first: `endpoint`, or the proxy before it. [`reach`] uses the answer again.
+///
+/// # Errors
+/// [`DialError`], the proxy's where there is one.
+pub async fn look_up(endpoint: &Endpoint, way: Way<'_>) -> Result<Arc<[SocketAddr]>, DialError> {
+    match way.proxy {
+        Some(proxy) => addresses(proxy.addr(), way).await.map_err(|error| of_proxy(proxy, error)),
+        None => addresses((&endpoint.host, endpoint.port), way).await,
+    }
+}
+
+/// Connects to `endpoint` in clear, by way of the proxy where there is one.
+///
+/// # Errors
+/// [`DialError`], for the last address where several were tried.
+pub async fn reach(endpoint: &Endpoint, way: Way<'_>) -> Result<TcpStream, DialError> {
+    match way.proxy {
+        Some(proxy) => tunnel(endpoint, proxy, way).await,
+        None => connect((&endpoint.host, endpoint.port), || endpoint.to_string(), way).await,
     }
 }
 
@@ -171,19 +190,31 @@ pub async fn start_tls(conn: Conn, endpoint: &Endpoint, way: Way<'_>) -> Result<
 
 /// Connects to an upstream by way of a proxy.
 async fn tunnel(endpoint: &Endpoint, proxy: &Proxy, way: Way<'_>) -> Result<TcpStream, DialError> {
-    let troubled = |trouble| DialError::Proxy { proxy: proxy.to_string(), trouble };
-    let tcp = connect(proxy.addr(), || format!("proxy {proxy}"), way).await.map_err(|error| match error {
+    let tcp = connect(proxy.addr(), || format!("proxy {proxy}"), way).await;
+    let tcp = tcp.map_err(|error| of_proxy(proxy, error))?;
+    let asked = || Step::Tunnel(proxy.to_string(), endpoint.to_string());
+    let tunnelled = way.step(proxy.tunnel(tcp, endpoint), asked).await?;
+    tunnelled.map_err(|trouble| DialError::Proxy { proxy: proxy.to_string(), trouble })
+}
+
+/// What went wrong on the way to a proxy, as the proxy's trouble.
+fn of_proxy(proxy: &Proxy, error: DialError) -> DialError {
+    match error {
         DialError::Lookup { error, .. } | DialError::Connect { error, .. } => {
-            troubled(ProxyTrouble::Unreachable(error))
+            DialError::Proxy { proxy: proxy.to_string(), trouble: ProxyTrouble::Unreachable(error) }
         }
         other @ (DialError::Proxy { .. }
         | DialError::Tls { .. }
         | DialError::Certificate { .. }
         | DialError::Injected { .. }
         | DialError::TimedOut { .. }) => other,
-    })?;
-    let asked = || Step::Tunnel(proxy.to_string(), endpoint.to_string());
-    way.step(proxy.tunnel(tcp, endpoint), asked).await?.map_err(troubled)
+    }
+}
+
+async fn addresses((host, port): (&str, u16), way: Way<'_>) -> Result<Arc<[SocketAddr]>, DialError> {
+    let looking_up = way.names.look_up(host, port);
+    let addresses = way.step(looking_up, || Step::Lookup(host.to_owned())).await?;
+    addresses.map_err(|error| DialError::Lookup { host: host.to_owned(), error })
 }
 
 async fn connect(
@@ -191,21 +222,25 @@ async fn connect(
     name: impl Fn() -> String,
     way: Way<'_>,
 ) -> Result<TcpStream, DialError> {
-    let lookup = |error| DialError::Lookup { host: host.to_owned(), error };
-    let looking_up = way.names.look_up(host, port);
-    let addresses = way.step(looking_up, || Step::Lookup(host.to_owned())).await?.map_err(lookup)?;
-    let addresses = by_turns(&addresses);
+    let addresses = by_turns(&addresses((host, port), way).await?);
     match way.step(race(&addresses), || Step::Connect(name())).await? {
         Ok(stream) => {
             socket::tune(&stream);
             Ok(stream)
         }
         Err(Some((addr, error))) => Err(DialError::Connect { addr, error }),
-        Err(None) => Err(lookup(io::Error::new(io::ErrorKind::NotFound, "no address"))),
+        Err(None) => {
+            let error = io::Error::new(io::ErrorKind::NotFound, "no address");
+            Err(DialError::Lookup { host: host.to_owned(), error })
+        }
     }
 }
 
-async fn encrypt(tcp: TcpStream, endpoint: &Endpoint, way: Way<'_>) -> Result<Conn, DialError> {
+/// Shakes hands over TLS, as the endpoint's first words or behind its consent to STARTTLS.
+///
+/// # Errors
+/// [`DialError::Certificate`], [`DialError::Tls`] or [`DialError::TimedOut`].
+pub async fn encrypt(tcp: TcpStream, endpoint: &Endpoint, way: Way<'_>) -> Result<Conn, DialError> {
     // Some proxies break TLS open: what they show is not the host's.
     let named = |host: &dyn fmt::Display| match way.proxy {
         Some(proxy) => format!("{host} (by way of proxy {proxy})"),

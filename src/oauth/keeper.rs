@@ -46,12 +46,17 @@ use crate::{
 pub struct Access {
     /// The access token itself.
     pub token: Secret,
+    /// Since when it is one.
+    pub obtained_at: SystemTime,
+    /// Until when it is good.
+    pub expires_at: SystemTime,
     generation: u64,
 }
 
 impl From<Held> for Access {
     fn from(held: Held) -> Self {
-        Self { token: held.token, generation: held.generation }
+        let Held { token, generation, obtained_at, expires_at, .. } = held;
+        Self { token, obtained_at, expires_at, generation }
     }
 }
 

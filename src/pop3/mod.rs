@@ -14,7 +14,7 @@ mod upstream;
 mod wire;
 
 pub use client::Client;
-pub use upstream::Upstream;
+pub use upstream::{Stat, Upstream};
 
 use crate::{
     dialogue::{Capabilities, Ceilings, Offer, Protocol, Remark, UpstreamLogin},

@@ -146,3 +146,56 @@ impl UpstreamDialogue for Upstream {
         }
     }
 }
+
+/// What a maildrop holds, RFC 1939 §5.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// How many messages.
+    pub messages: u64,
+    /// Their bytes together.
+    pub octets: u64,
+}
+
+impl Stat {
+    /// Asks a maildrop that was opened.
+    pub fn ask(out: &mut BytesMut) {
+        put(out, &["STAT"]);
+    }
+
+    /// Takes the answer off the front of `input`; `None` while it is not whole.
+    ///
+    /// # Errors
+    /// What was said instead.
+    pub fn answer(input: &mut BytesMut) -> Option<Result<Self, String>> {
+        let reply = match Reply::take(input) {
+            Ok(reply) => reply?,
+            Err(said) => return Some(Err(said)),
+        };
+        let mut numbers = match &reply {
+            Reply::Ok(text) => text.split_ascii_whitespace().map_while(|word| word.parse().ok()),
+            Reply::Err(_) | Reply::Continue(_) => return Some(Err(reply.said())),
+        };
+        let stat = numbers.next().zip(numbers.next());
+        Some(stat.map(|(messages, octets)| Self { messages, octets }).ok_or_else(|| reply.said()))
+    }
+
+    /// Says goodbye.
+    pub fn leave(out: &mut BytesMut) {
+        put(out, &["QUIT"]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_maildrop_tells_how_much_it_holds() {
+        let stat = |text: &str| Stat::answer(&mut BytesMut::from(text));
+        assert_eq!(stat("+OK 2 320\r\n"), Some(Ok(Stat { messages: 2, octets: 320 })));
+        assert_eq!(stat("+OK 0 0 nothing\r\n"), Some(Ok(Stat { messages: 0, octets: 0 })));
+        assert_eq!(stat("+OK 2 3"), None);
+        assert_eq!(stat("+OK two\r\n"), Some(Err("+OK two".to_owned())));
+        assert_eq!(stat("-ERR [IN-USE] locked\r\n"), Some(Err("-ERR [IN-USE] locked".to_owned())));
+    }
+}

@@ -1,7 +1,5 @@
 //! Dialling an upstream and driving its dialogue.
 
-use std::time::Duration;
-
 use bytes::BytesMut;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{debug, trace, warn};
@@ -9,16 +7,19 @@ use tracing::{debug, trace, warn};
 use super::{House, Provider, Upstream, Visit, endpoint_missing, record::Record};
 use crate::{
     dialogue::{Protocol, Rejected, UpstreamDialogue, UpstreamLogin, UpstreamStep, Welcome},
-    explain::upstream::{Verdict, rejected, scrubbed, unreachable},
+    explain::upstream::{Verdict, rejected, scrubbed},
     failure::{Failure, Refusal},
     net::{
         Endpoint, UpstreamTls,
         conn::Conn,
         dial::{self, DialError, Way},
-        proxy::ProxyTrouble,
     },
     oauth::Access,
-    policy::{Permit, timing},
+    policy::{
+        Permit,
+        reach::{silence, too_slow, undialled},
+        timing,
+    },
     sasl,
 };
 
@@ -146,42 +147,6 @@ async fn converse(
                 }
             }
         }
-    }
-}
-
-fn silence(said: &str) -> Rejected {
-    Rejected { failure: Failure::UpstreamUnavailable, said: said.to_owned() }
-}
-
-/// What an upstream has not said in time.
-fn too_slow(phase: &str, waited: Duration) -> Rejected {
-    let waited = waited.as_secs().max(1);
-    silence(&match phase {
-        "await-greeting" => format!("no greeting in time ({waited} s)"),
-        "await-continuation" | "await-challenge" | "await-outcome" => {
-            format!("no answer to the login in time ({waited} s)")
-        }
-        phase => format!("no answer in time ({waited} s, {phase})"),
-    })
-}
-
-/// A certificate that is wrong, bytes that somebody injected or what a proxy forbids will be so in a moment too.
-fn undialled(error: &DialError) -> Verdict {
-    let (failure, try_again) = match error {
-        DialError::Certificate { .. } | DialError::Injected { .. } => (Failure::UpstreamViolation, false),
-        DialError::Proxy { trouble, .. } => (Failure::UpstreamUnavailable, may_pass(trouble)),
-        DialError::Lookup { .. }
-        | DialError::Connect { .. }
-        | DialError::Tls { .. }
-        | DialError::TimedOut { .. } => (Failure::UpstreamUnavailable, true),
-    };
-    Verdict { refusal: unreachable(&error.to_string(), failure), token_may_help: false, try_again }
-}
-
-fn may_pass(trouble: &ProxyTrouble) -> bool {
-    match trouble {
-        ProxyTrouble::Unreachable(_) | ProxyTrouble::Lost(_) | ProxyTrouble::NoWay(..) => true,
-        ProxyTrouble::Credentials(_) | ProxyTrouble::Forbidden(_) | ProxyTrouble::Stranger(..) => false,
     }
 }
 

@@ -21,8 +21,8 @@ pub(super) struct Held {
     pub(super) token: Secret,
     /// Counts the tokens of this slot: a higher one is newer.
     pub(super) generation: u64,
-    obtained_at: SystemTime,
-    expires_at: SystemTime,
+    pub(super) obtained_at: SystemTime,
+    pub(super) expires_at: SystemTime,
     renew_at: SystemTime,
 }
 
