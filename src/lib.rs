@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod console;
 pub mod dialogue;
+pub mod doctor;
 pub mod explain;
 pub mod failure;
 pub mod ids;

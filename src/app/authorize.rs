@@ -234,7 +234,8 @@ fn expired() -> Progress {
     Progress::Failed { cause: "nobody consented in time".to_owned(), cure: "begin it again".to_owned() }
 }
 
-fn id() -> Result<String, Explanation> {
+/// A text that nobody guesses.
+pub(super) fn id() -> Result<String, Explanation> {
     let mut bytes = [0; 16];
     fill(&mut bytes).map_err(|_| Explanation::new("the system has no randomness", ""))?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))

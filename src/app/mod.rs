@@ -11,6 +11,7 @@ mod authorize;
 mod bridge;
 mod certificates;
 mod control;
+mod doctor;
 mod doors;
 mod expiry;
 mod lock;
@@ -51,7 +52,8 @@ use lock::StateLock;
 
 pub use accounts::{AccountRow, FailureRow, Forget, Forgotten, Stored};
 pub use authorize::{Alone, Authorize, Begun, Consenter, Pasted, Progress, Way};
-pub use control::{ConsoleLink, Declined, Health, socket_path};
+pub use control::{ConsoleLink, Declined, EVENTS, Health, socket_path};
+pub use doctor::{Examine, Practice, Queue};
 pub use expiry::credential_warning;
 pub use reload::Changes;
 

@@ -80,6 +80,34 @@ impl Beside {
         self.ask("POST", path, body).await
     }
 
+    /// Asks for something to be done that is told line by line, and hands on each line as it comes. The patience is
+    /// for each.
+    pub(super) async fn post_for_lines<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        mut hear: impl FnMut(T),
+    ) -> Result<(), Unanswered> {
+        let body = serde_json::to_vec(body).map_err(|error| self.trouble(&error))?;
+        let (mut whole, mut known) = (Vec::new(), true);
+        let done = self.exchange_in_pieces("POST", path, body, |piece| {
+            whole.extend_from_slice(piece);
+            while let Some(end) = whole.iter().position(|&byte| byte == b'\n') {
+                let line: Vec<_> = whole.drain(..=end).collect();
+                match serde_json::from_slice(&line) {
+                    Ok(event) => hear(event),
+                    Err(_) => known = false,
+                }
+            }
+        });
+        let done = done.await?;
+        match serde_json::from_slice(&whole) {
+            Ok(declined) if !done => Err(Unanswered::Declined(declined)),
+            _ if done && known => Ok(()),
+            _ => Err(self.trouble(&"it is of another version")),
+        }
+    }
+
     async fn ask<T: DeserializeOwned>(
         &self,
         method: &str,
@@ -112,7 +140,7 @@ mod wire {
     use http_body_util::{BodyExt as _, Full, Limited};
     use hyper::client::conn::http1;
     use hyper_util::rt::TokioIo;
-    use tokio::net::UnixStream;
+    use tokio::{net::UnixStream, time::timeout};
 
     use super::{Beside, Unanswered};
     use crate::app::socket_path;
@@ -129,13 +157,7 @@ mod wire {
             body: Vec<u8>,
         ) -> Result<(bool, Bytes), Unanswered> {
             let stream = self.connect().await?;
-            let request = Request::builder()
-                .method(method)
-                .uri(path)
-                .header(header::HOST, "footbridge")
-                .header(header::CONTENT_TYPE, "application/json")
-                .body(Full::new(Bytes::from(body)))
-                .map_err(|error| self.trouble(&error))?;
+            let request = self.request(method, path, body)?;
             let handshake = http1::handshake(TokioIo::new(stream)).await;
             let (mut sender, connection) = handshake.map_err(|error| self.trouble(&error))?;
             // It owns the sender, with which the connection ends.
@@ -148,6 +170,56 @@ mod wire {
             // The connection carries the bytes of the request; its end says nothing that the answer does not.
             let (answer, _) = tokio::join!(asking, connection);
             answer
+        }
+
+        /// Likewise, but hands on each piece of the answer as it comes, and returns whether it was done.
+        pub(super) async fn exchange_in_pieces(
+            &self,
+            method: &str,
+            path: &str,
+            body: Vec<u8>,
+            mut hear: impl FnMut(&[u8]),
+        ) -> Result<bool, Unanswered> {
+            let stream = self.connect().await?;
+            let request = self.request(method, path, body)?;
+            let handshake = http1::handshake(TokioIo::new(stream)).await;
+            let (mut sender, connection) = handshake.map_err(|error| self.trouble(&error))?;
+            let late = |_| self.trouble(&format!("silent for more than {} seconds", self.patience.as_secs()));
+            // It owns the sender, with which the connection ends.
+            let asking = async move {
+                let sent = timeout(self.patience, sender.send_request(request)).await.map_err(late)?;
+                let mut response = sent.map_err(|error| self.trouble(&error))?;
+                while let Some(frame) =
+                    timeout(self.patience, response.body_mut().frame()).await.map_err(late)?
+                {
+                    if let Ok(piece) = frame.map_err(|error| self.trouble(&error))?.into_data() {
+                        hear(&piece);
+                    }
+                }
+                Ok(response.status().is_success())
+            };
+            // As above; and a late answer leaves a connection that would go on.
+            tokio::pin!(connection);
+            tokio::pin!(asking);
+            tokio::select! {
+                done = &mut asking => done,
+                _ = &mut connection => asking.await,
+            }
+        }
+
+        fn request(
+            &self,
+            method: &str,
+            path: &str,
+            body: Vec<u8>,
+        ) -> Result<Request<Full<Bytes>>, Unanswered> {
+            Request::builder()
+                .method(method)
+                .uri(path)
+                .header(header::HOST, "footbridge")
+                .header(header::CONTENT_TYPE, "application/json")
+                .body(Full::new(Bytes::from(body)))
+                .map_err(|error| self.trouble(&error))
         }
 
         async fn connect(&self) -> Result<UnixStream, Unanswered> {
@@ -172,6 +244,17 @@ mod wire {
 
 #[cfg(not(unix))]
 impl Beside {
+    #[expect(clippy::unused_async, reason = "as where there is a socket")]
+    async fn exchange_in_pieces(
+        &self,
+        _: &str,
+        _: &str,
+        _: Vec<u8>,
+        _: impl FnMut(&[u8]),
+    ) -> Result<bool, Unanswered> {
+        Err(Unanswered::NotHere)
+    }
+
     #[expect(clippy::unused_async, reason = "as where there is a socket")]
     async fn exchange(&self, _: &str, _: &str, _: Vec<u8>) -> Result<(bool, Vec<u8>), Unanswered> {
         Err(Unanswered::NotHere)

@@ -9,6 +9,7 @@ mod beside;
 pub mod check;
 mod completions;
 mod console;
+mod doctor;
 pub mod hash_password;
 mod healthcheck;
 mod man;
@@ -28,7 +29,7 @@ use tracing::Level;
 
 use crate::{
     app::{
-        Authorize,
+        Authorize, Examine,
         logging::{self, Format},
     },
     config::Described,
@@ -48,15 +49,17 @@ struct CommandLine {
     /// How log lines look.
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
-    /// The least level that is logged.
-    #[arg(long, global = true, value_name = "LEVEL", default_value = "info")]
-    log: LogLevel,
+    /// The least level that is logged. Commands that answer on the terminal log nothing unless they are told to.
+    #[arg(long, global = true, value_name = "LEVEL", help = LOG_HELP)]
+    log: Option<LogLevel>,
     #[command(subcommand)]
     command: Command,
 }
 
 const CONFIG_HELP: &str =
     "The configuration [default: $FOOTBRIDGE_CONFIG, ./footbridge.toml, /etc/footbridge/footbridge.toml]";
+
+const LOG_HELP: &str = "The least level that is logged [default: info for serve]";
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum LogFormat {
@@ -117,6 +120,21 @@ enum Command {
         #[arg(long)]
         no_browser: bool,
     },
+    /// Try each hop of an account - name lookup, connection, TLS, token, login, INBOX - and explain the first that fails.
+    #[command(
+        after_help = "Examples:\n  footbridge doctor\n  footbridge doctor scanner@contoso.com\n  footbridge doctor scanner@contoso.com --send-to scanner@contoso.com\n\nExit code 1 where a hop has failed."
+    )]
+    Doctor {
+        /// Logins of the accounts to be examined [default: all accounts].
+        #[arg(value_name = "LOGIN")]
+        logins: Vec<String>,
+        /// Send a test message there, and see it arrive where that is the account's own mailbox.
+        #[arg(long, value_name = "ADDR", value_parser = doctor::address)]
+        send_to: Option<String>,
+        /// As one JSON document: ok, accounts, and their hops.
+        #[arg(long)]
+        json: bool,
+    },
     /// Have the running bridge read its configuration and its mappings again, and say what has changed.
     #[command(after_help = "Example:\n  footbridge reload --config /etc/footbridge/footbridge.toml")]
     Reload,
@@ -174,11 +192,18 @@ pub fn run() -> ExitCode {
     };
     let config = line.config.unwrap_or_else(default_config);
     match line.command {
-        Command::Serve => serve::run(&config, format, line.log.into()),
+        Command::Serve => serve::run(&config, format, line.log.map_or(Level::INFO, Into::into)),
         Command::Check => check::run(&config),
         Command::Accounts { json, forget } => accounts::run(&config, json, forget.as_deref()),
         Command::Authorize { login, device, no_browser } => {
             authorize::run(&config, &Authorize { login, device }, no_browser)
+        }
+        Command::Doctor { logins, send_to, json } => {
+            let _writing = match line.log.map(|level| start_logging(format, level.into())).transpose() {
+                Ok(writing) => writing,
+                Err(code) => return code,
+            };
+            doctor::run(&config, &Examine { logins, send_to }, json)
         }
         Command::Reload => reload::run(&config),
         Command::Console => console::run(&config),

@@ -103,6 +103,10 @@ pub const KEEPER_WAKES: Duration = Duration::from_secs(30);
 /// second; a front end that is silent for this long is better asked again.
 pub const UPSTREAM_LOGIN: Duration = Duration::from_secs(25);
 
+/// How long a test message is waited for. Most arrive within seconds; one that is looked into on its way may take
+/// minutes, and is better traced than waited for.
+pub const ARRIVAL: Duration = Duration::from_mins(2);
+
 /// The longest pause between two such attempts for one waiting login.
 pub const UPSTREAM_PAUSE: Duration = Duration::from_secs(5);
 

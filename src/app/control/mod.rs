@@ -6,6 +6,7 @@
 mod accounts;
 mod authorize;
 mod console;
+mod doctor;
 mod health;
 mod reload;
 #[cfg(unix)]
@@ -31,6 +32,7 @@ use super::bridge::Bridge;
 use crate::failure::Explanation;
 
 pub use console::ConsoleLink;
+pub use doctor::EVENTS;
 pub use health::Health;
 #[cfg(unix)]
 pub(super) use socket::{Socket, serve};
@@ -78,6 +80,7 @@ fn router(bridge: Arc<Bridge>) -> Router {
         .merge(accounts::routes())
         .merge(authorize::routes())
         .merge(console::routes())
+        .merge(doctor::routes())
         .merge(health::routes())
         .merge(reload::routes())
         .layer(DefaultBodyLimit::max(BODY))

@@ -1,0 +1,146 @@
+//! A line that is logged in, as mail libraries want to find it.
+//!
+//! The login is the bridge's own dialogue, so that it is what `serve` would do, to the letter. async-imap and lettre take
+//! the line over behind it; both insist on a beginning that has been, which is played to them here: lettre reads a
+//! greeting, async-imap sends a login.
+
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf as _, BytesMut};
+use lettre::transport::smtp::client::AsyncTokioStream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::net::conn::{Conn, Stream};
+
+/// The most that a server may say to an examination, in bytes: some lines, and whatever notices it has.
+const MOST: usize = 4 * 1024 * 1024;
+
+/// How much of the server's last words is kept for an explanation.
+const KEPT: usize = 2048;
+
+/// The line.
+#[derive(Debug)]
+pub(super) struct Handover {
+    stream: Stream,
+    /// What is read before anything of the stream.
+    prelude: BytesMut,
+    /// The first line that is written goes nowhere, and this is answered behind its first word.
+    swallowed: Option<(Vec<u8>, &'static str)>,
+    read: usize,
+    heard: Heard,
+}
+
+/// The server's last words.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Heard(Arc<Mutex<Vec<u8>>>);
+
+impl Heard {
+    /// The last whole line.
+    pub(super) fn last_line(&self) -> String {
+        let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = String::from_utf8_lossy(&heard);
+        text.trim_end().rsplit('\n').next().unwrap_or_default().trim().to_owned()
+    }
+
+    fn keep(&self, bytes: &[u8]) {
+        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.extend_from_slice(bytes);
+        let excess = heard.len().saturating_sub(KEPT);
+        heard.drain(..excess);
+    }
+}
+
+impl Handover {
+    /// For a library that reads a greeting first.
+    pub(super) fn greeting(conn: Conn, greeting: &str) -> Self {
+        Self::new(conn, greeting, None)
+    }
+
+    /// For a library that logs in first: its command is answered with its tag and `answer`.
+    pub(super) fn answering(conn: Conn, answer: &'static str) -> Self {
+        Self::new(conn, "", Some((Vec::new(), answer)))
+    }
+
+    fn new(conn: Conn, greeting: &str, swallowed: Option<(Vec<u8>, &'static str)>) -> Self {
+        let (stream, early) = conn.into_parts();
+        let mut prelude = BytesMut::from(greeting);
+        prelude.extend_from_slice(&early);
+        Self { stream, prelude, swallowed, read: 0, heard: Heard::default() }
+    }
+
+    /// The server's last words, from here on.
+    pub(super) fn heard(&self) -> Heard {
+        self.heard.clone()
+    }
+
+    /// Takes what is written of the first line; how much that is.
+    fn swallow(&mut self, bytes: &[u8]) -> Option<usize> {
+        let (line, answer) = self.swallowed.as_mut()?;
+        let end = bytes.iter().position(|&byte| byte == b'\n').map(|at| at + 1);
+        let taken = end.unwrap_or(bytes.len());
+        line.extend_from_slice(&bytes[..taken]);
+        if end.is_some() {
+            let tag = line.split(|&byte| byte == b' ').next().unwrap_or_default();
+            self.prelude.extend_from_slice(tag);
+            self.prelude.extend_from_slice(answer.as_bytes());
+            self.swallowed = None;
+        }
+        Some(taken)
+    }
+}
+
+impl AsyncRead for Handover {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !this.prelude.is_empty() {
+            let most = this.prelude.len().min(buf.remaining());
+            buf.put_slice(&this.prelude[..most]);
+            this.prelude.advance(most);
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        match ready!(Pin::new(&mut this.stream).poll_read(cx, buf)) {
+            // A peer that closes TCP without TLS's own goodbye has ended all the same.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Poll::Ready(Ok(())),
+            Err(error) => return Poll::Ready(Err(error)),
+            Ok(()) => (),
+        }
+        let news = &buf.filled()[before..];
+        this.read += news.len();
+        if this.read > MOST {
+            return Poll::Ready(Err(io::Error::other(format!("it says more than {MOST} bytes"))));
+        }
+        this.heard.keep(news);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Handover {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        match this.swallow(bytes) {
+            Some(taken) => Poll::Ready(Ok(taken)),
+            None => Pin::new(&mut this.stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
+
+impl AsyncTokioStream for Handover {
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.stream.peer_addr()
+    }
+}

@@ -1,0 +1,106 @@
+//! Taking notes of an examination, and handing each on at once.
+
+use tokio::{sync::mpsc, time::Instant};
+
+use super::report::{Event, Heading, Hop, Outcome, Step, Waiting};
+use crate::{
+    failure::{Explanation, Refusal},
+    ids::ProtocolKind,
+};
+
+/// Who hears of every event. When nobody does any more, the examination goes on unheard until it is dropped.
+pub type Listener = mpsc::Sender<Event>;
+
+/// Notes of what one account, or one of its protocols, comes to.
+#[derive(Debug, Clone)]
+pub(super) struct Notes {
+    listener: Listener,
+    protocol: Option<ProtocolKind>,
+    /// Whether a failure is one that somebody would meet.
+    counts: bool,
+    /// Whether nothing is told: what is tried again was told before.
+    muted: bool,
+}
+
+impl Notes {
+    pub(super) fn new(listener: &Listener) -> Self {
+        Self { listener: listener.clone(), protocol: None, counts: true, muted: false }
+    }
+
+    /// Notes of one protocol, whose failures count or not.
+    pub(super) fn of(&self, protocol: ProtocolKind, counts: bool) -> Self {
+        Self { protocol: Some(protocol), counts, ..self.clone() }
+    }
+
+    /// The same for what has been told before.
+    pub(super) fn muted(&self) -> Self {
+        Self { muted: true, ..self.clone() }
+    }
+
+    pub(super) async fn heading(&self, heading: Heading) {
+        self.tell(Event::Account(heading)).await;
+    }
+
+    /// A hop that is well.
+    pub(super) async fn found(&self, step: Step, began: Instant, found: impl Into<String>) {
+        let hop = Hop::well(self.protocol, step, found);
+        self.tell(Event::Hop(Hop { milliseconds: since(began), ..hop })).await;
+    }
+
+    /// A hop that was not tried, and why.
+    pub(super) async fn skipped(&self, step: Step, why: impl Into<String>) {
+        let hop = Hop::well(self.protocol, step, why);
+        self.tell(Event::Hop(Hop { outcome: Outcome::Skipped, ..hop })).await;
+    }
+
+    /// Something that may be the cause of a failure to come.
+    pub(super) async fn doubted(&self, step: Step, why: Explanation) {
+        self.trouble(step, Outcome::Warning, 0, String::new(), why).await;
+    }
+
+    /// A hop that failed.
+    pub(super) async fn failed(&self, step: Step, began: Instant, why: Explanation) {
+        if self.counts {
+            self.trouble(step, Outcome::Failed, since(began), String::new(), why).await;
+        } else {
+            let found = "nobody meets it: no listener speaks this protocol".to_owned();
+            self.trouble(step, Outcome::Warning, since(began), found, why).await;
+        }
+    }
+
+    /// A hop that came to what a login would have been refused with.
+    pub(super) async fn refused(&self, step: Step, began: Instant, refusal: Refusal) {
+        let name = refusal.failure.name();
+        let why = refusal.explanation.unwrap_or_else(|| Explanation::new(name, ""));
+        self.failed(step, began, why).await;
+    }
+
+    /// Something takes time, and so much has passed.
+    pub(super) async fn waiting(&self, what: &str, seconds: u64, at_most: u64) {
+        self.tell(Event::Waiting(Waiting { what: what.to_owned(), seconds, at_most })).await;
+    }
+
+    async fn trouble(
+        &self,
+        step: Step,
+        outcome: Outcome,
+        milliseconds: u64,
+        found: String,
+        Explanation { cause, cure }: Explanation,
+    ) {
+        let cure = Some(cure).filter(|cure| !cure.is_empty());
+        let hop = Hop::well(self.protocol, step, found);
+        self.tell(Event::Hop(Hop { outcome, cause: Some(cause), cure, milliseconds, ..hop })).await;
+    }
+
+    async fn tell(&self, event: Event) {
+        if !self.muted {
+            // Who hears no more wants to know no more.
+            let _ = self.listener.send(event).await;
+        }
+    }
+}
+
+fn since(began: Instant) -> u64 {
+    u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
