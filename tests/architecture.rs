@@ -15,7 +15,7 @@ const FLOORS: &[&[&str]] = &[
     &["dialogue", "account"],
     &["imap", "smtp", "pop3", "policy"],
     &["oauth"],
-    &["session", "console"],
+    &["session", "console", "doctor"],
     &["config"],
     &["app"],
     &["cli"],
@@ -242,6 +242,37 @@ fn secrets_are_looked_into_in_the_listed_files_only() {
         }
     }
     assert_none(&broken, "only the files of EXPOSING may look inside a secret");
+}
+
+/// A permit without a password is the operator's alone.
+#[test]
+fn mailboxes_are_opened_without_a_password_by_the_doctor_alone() {
+    let mut broken = Vec::new();
+    for (file, text) in files() {
+        let may = ["policy/access.rs", "app/doctor.rs"].contains(&file.as_str());
+        if code(&text).contains("for_operator") && !may {
+            broken.push(format!("src/{file} mentions for_operator"));
+        }
+    }
+    assert_none(&broken, "a login needs its password: a permit without one is made in app/doctor.rs only");
+}
+
+/// lettre's own STARTTLS takes what came in clear for what came encrypted, and its logs hold tokens.
+#[test]
+fn mail_libraries_neither_dial_nor_encrypt() {
+    let mut broken = Vec::new();
+    for (file, text) in files() {
+        let code = code(&text);
+        for word in ["connect_tokio1", ".starttls(", "SmtpTransport", "async_imap::connect"] {
+            if file.starts_with("doctor/") && code.contains(word) {
+                broken.push(format!("src/{file} mentions {word}"));
+            }
+        }
+    }
+    assert_none(&broken, "async-imap and lettre take over lines that net has dialled and encrypted");
+    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
+    let lettre = manifest.lines().filter(|line| line.starts_with("lettre = "));
+    assert!(lettre.clone().count() > 0 && lettre.into_iter().all(|line| !line.contains("tracing")));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `footbridge doctor`: an account, hop by hop, each tried and explained.
 
 use std::{
+    fmt::Write as _,
     io::{self, Write as _},
     path::Path,
     process::ExitCode,
@@ -165,13 +166,13 @@ fn line(hop: &Hop) -> String {
     let mut line = format!("  {style}{mark}{style:#} {:<14}{found}", hop.hop.label());
     if !took.is_empty() {
         let space = if found.is_empty() { "" } else { " " };
-        line.push_str(&format!("{space}{DIM}({took}){DIM:#}"));
+        let _ = write!(line, "{space}{DIM}({took}){DIM:#}");
     }
     line.truncate(line.trim_end().len());
     line.push('\n');
     for (text, head) in [(&hop.cause, ""), (&hop.cure, "cure: ")] {
         if let Some(text) = text {
-            line.push_str(&format!("{INDENT}{head}{}\n", cleaned(text)));
+            let _ = writeln!(line, "{INDENT}{head}{}", cleaned(text));
         }
     }
     line

@@ -66,7 +66,9 @@ fn said(error: &Error, heard: &Heard) -> String {
         // It tells so by a BYE before.
         Error::ConnectionLost if !heard.last_line().is_empty() => heard.last_line(),
         Error::ConnectionLost => "connection lost".to_owned(),
-        _ => format!("it does not speak IMAP: {error}"),
+        Error::Parse(_) | Error::Validate(_) | Error::Append | _ => {
+            format!("it does not speak IMAP: {error}")
+        }
     }
 }
 

@@ -12,7 +12,12 @@ use lettre::{
 use tokio::time::{Instant, timeout_at};
 
 use super::{Errand, Trial, handover::Handover, notes::Notes, report::Step};
-use crate::{explain::upstream::declined, failure::Explanation, net::conn::Conn, policy::timing};
+use crate::{
+    explain::upstream::{declined, scrubbed},
+    failure::{Explanation, printable},
+    net::conn::Conn,
+    policy::timing,
+};
 
 /// What is sent as whom, and when.
 pub(super) struct Letter<'a> {
@@ -51,8 +56,7 @@ async fn taken_over(conn: Conn) -> Result<AsyncSmtpConnection, Error> {
 }
 
 fn offers(line: &AsyncSmtpConnection) -> String {
-    let name = line.server_info().name();
-    format!("{} takes commands", crate::failure::printable(name))
+    format!("{} takes commands", scrubbed(&printable(line.server_info().name())))
 }
 
 async fn send(line: &mut AsyncSmtpConnection, letter: &Letter<'_>, endpoint: &str, notes: &Notes) -> bool {
@@ -106,7 +110,7 @@ impl Letter<'_> {
 
 fn words(response: &Response) -> String {
     let text: Vec<_> = response.message().collect();
-    crate::failure::printable(&format!("{} {}", response.code(), text.join(" ")))
+    scrubbed(&printable(&format!("{} {}", response.code(), text.join(" "))))
 }
 
 /// Waits as long as an answer may take.

@@ -70,6 +70,7 @@ struct Shared {
 struct Behaviour {
     refuse_next: usize,
     challenges: bool,
+    smtp_auth_disabled: bool,
 }
 
 /// A message that was accepted for delivery.
@@ -207,6 +208,11 @@ impl Exchange {
         self.shared.behaviour.lock().unwrap().challenges = true;
     }
 
+    /// Switches SMTP AUTH off for every mailbox, as `Set-CASMailbox` does.
+    pub fn disable_smtp_auth(&self) {
+        self.shared.behaviour.lock().unwrap().smtp_auth_disabled = true;
+    }
+
     /// Cuts every connection and refuses new ones.
     pub async fn go_down(&self) {
         for door in self.doors() {
@@ -300,6 +306,11 @@ impl Shared {
             return Admission::NotConnected;
         }
         Admission::Opened(Opened { user: user.to_owned(), person })
+    }
+
+    /// Whether submission takes no token, however good.
+    fn smtp_auth_is_disabled(&self) -> bool {
+        self.behaviour.lock().unwrap().smtp_auth_disabled
     }
 
     /// The challenge that a refused token gets before the refusal, where one is sent.

@@ -114,7 +114,7 @@ impl Issuer {
             iss: format!("https://sts.windows.net/{tenant}/"),
             appid: client_id.to_owned(),
             idtyp: "app".to_owned(),
-            roles: vec!["IMAP.AccessAsApp".to_owned(), "SMTP.SendAsApp".to_owned()],
+            roles: ["IMAP.AccessAsApp", "POP.AccessAsApp", "SMTP.SendAsApp"].map(str::to_owned).to_vec(),
             ..Claims::default()
         };
         self.mint_claims(claims, &Map::new())

@@ -128,6 +128,10 @@ impl Session {
             self.wire.send("334 \r\n").await?;
             response = self.wire.line().await?.unwrap_or_default();
         }
+        if self.shared.smtp_auth_is_disabled() {
+            let told = "SmtpClientAuthentication is disabled for the Mailbox. Visit https://aka.ms/smtp_auth_disabled";
+            return self.reply(&format!("535 5.7.139 Authentication unsuccessful, {told} [{HOST}]")).await;
+        }
         match self.shared.admit("smtp", &response) {
             Admission::Opened(opened) => {
                 self.user = Some(opened.user);
