@@ -30,6 +30,7 @@ mod browsing;
 mod consent;
 mod delegated;
 mod devices;
+mod doctor;
 mod imap;
 mod proxies;
 mod refresh;
