@@ -8,9 +8,10 @@ mod harness;
 use std::{fs, path::Path};
 
 use harness::{
-    authority::{Authority, Person, Registration, ServiceAccount},
+    authority::{Answer, Authority, Gate, Person, Registration, ServiceAccount},
     cli::{Cli, Ended},
     config::{Config, Keys},
+    door::Door,
     exchange::Exchange,
     proxy::{Kind, Proxy},
     world::{ANN, BOB, PASSWORD, World},
@@ -289,6 +290,44 @@ async fn a_protocol_that_nobody_listens_for_is_tried_and_its_failure_is_a_warnin
     );
     world.exchange.pop3s.reopen();
     is_well(&examined(folder, &world.authority, ANN, 0), "pop3", "mailbox");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_says_nothing_is_waited_for_no_longer_than_its_step_may_take() {
+    let world = World::start();
+    let folder = world.folder.path();
+    without_bridge(&world);
+    let silent = Door::open(|stream, cut| async move {
+        cut.cancelled().await;
+        drop(stream);
+    });
+    let (from, to) = (world.exchange.imaps.addr().port(), silent.addr().port());
+    edit(folder, &format!("port = {from},"), &format!("port = {to},"));
+    edit(folder, "[limits]", "[limits]\nconnect_timeout = \"500ms\"");
+    let ann = examined(folder, &world.authority, ANN, 1);
+    let cause = format!("the TLS handshake with localhost:{to} took longer than 0.5 s");
+    fails_at(&ann, "imap", "tls", &cause, "check port and tls");
+    is_well(&ann, "smtp", "session");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bridge_that_ends_and_a_person_who_has_seen_enough_end_an_examination() {
+    let world = World::start();
+    let folder = world.folder.path();
+    let gate = Gate::default();
+    world.authority.always(Answer::Held(gate.clone()));
+    let beside = Cli::spawn(folder, ["doctor", ANN]);
+    world.authority.requests().reached(1).await;
+    without_bridge(&world);
+    let ended = beside.wait().expect(1);
+    assert!(ended.stderr.starts_with("error: "), "{ended:?}");
+
+    let alone = Cli::spawn(folder, ["doctor", ANN]);
+    world.authority.requests().reached(2).await;
+    alone.signal("INT");
+    gate.open();
+    let ended = alone.wait().expect(1);
+    assert!(ended.stderr.contains("interrupted"), "{ended:?}");
 }
 
 /// A world with the app `app` and accounts of it with this grant for ANN.

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     app::{EVENTS, Examine, Practice},
     config,
-    doctor::report::{Event, Heading, Hop, Outcome, Report, Waiting},
+    doctor::report::{Event, Heading, Hop, Outcome, Report, Step, Waiting},
     failure::printable,
     net::tls,
     policy::timing,
@@ -161,7 +161,7 @@ fn account(heading: &Heading) -> String {
 fn line(hop: &Hop) -> String {
     const INDENT: &str = "      ";
     let (mark, style) = mark(hop.outcome);
-    let took = took(hop.milliseconds);
+    let took = took(hop);
     let found = cleaned(&hop.found);
     let mut line = format!("  {style}{mark}{style:#} {:<14}{found}", hop.hop.label());
     if !took.is_empty() {
@@ -193,12 +193,14 @@ fn mark(outcome: Outcome) -> (&'static str, Style) {
     }
 }
 
-/// Nothing for what takes no time.
-fn took(milliseconds: u64) -> String {
-    match milliseconds {
-        0 => String::new(),
-        1..1000 => format!("{milliseconds} ms"),
-        _ => format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100),
+/// Nothing for what takes no time: what is only read, or was not tried.
+fn took(hop: &Hop) -> String {
+    let tried = matches!(hop.outcome, Outcome::Ok | Outcome::Failed);
+    match hop.milliseconds {
+        0 if !tried || matches!(hop.hop, Step::Configuration | Step::Claims) => String::new(),
+        0 => "<1 ms".to_owned(),
+        milliseconds @ 1..1000 => format!("{milliseconds} ms"),
+        milliseconds => format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100),
     }
 }
 
@@ -227,7 +229,7 @@ fn summary(report: &Report) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{doctor::report::Step, ids::ProtocolKind};
+    use crate::ids::ProtocolKind;
 
     fn stripped(text: &str) -> String {
         anstream::adapter::strip_str(text).to_string()
@@ -243,8 +245,10 @@ mod tests {
         assert_eq!(stripped(&line(&well)), "  ✓ connection    127.0.0.1:993 (12 ms)\n");
         let slow = Hop { milliseconds: 61_250, ..well.clone() };
         assert_eq!(stripped(&line(&slow)), "  ✓ connection    127.0.0.1:993 (61.2 s)\n");
-        let at_once = Hop { milliseconds: 0, ..well };
-        assert_eq!(stripped(&line(&at_once)), "  ✓ connection    127.0.0.1:993\n");
+        let at_once = Hop { milliseconds: 0, ..well.clone() };
+        assert_eq!(stripped(&line(&at_once)), "  ✓ connection    127.0.0.1:993 (<1 ms)\n");
+        let read = Hop { hop: Step::Configuration, ..at_once };
+        assert_eq!(stripped(&line(&read)), "  ✓ configuration 127.0.0.1:993\n");
     }
 
     #[test]
@@ -256,8 +260,8 @@ mod tests {
         };
         let expected = "  ✗ login         (12 ms)\n      it said [2Jno\n      cure: ask again\n";
         assert_eq!(stripped(&line(&ill)), expected);
-        let incurable = Hop { cure: None, milliseconds: 0, ..ill };
-        assert_eq!(stripped(&line(&incurable)), "  ✗ login\n      it said [2Jno\n");
+        let incurable = Hop { cure: None, outcome: Outcome::Warning, milliseconds: 0, ..ill };
+        assert_eq!(stripped(&line(&incurable)), "  ! login\n      it said [2Jno\n");
     }
 
     #[test]

@@ -104,6 +104,9 @@ impl AsyncRead for Handover {
             this.prelude.advance(most);
             return Poll::Ready(Ok(()));
         }
+        if this.read >= MOST {
+            return Poll::Ready(Err(io::Error::other(format!("it says more than {MOST} bytes"))));
+        }
         let before = buf.filled().len();
         match ready!(Pin::new(&mut this.stream).poll_read(cx, buf)) {
             // A peer that closes TCP without TLS's own goodbye has ended all the same.
@@ -113,9 +116,6 @@ impl AsyncRead for Handover {
         }
         let news = &buf.filled()[before..];
         this.read += news.len();
-        if this.read > MOST {
-            return Poll::Ready(Err(io::Error::other(format!("it says more than {MOST} bytes"))));
-        }
         this.heard.keep(news);
         Poll::Ready(Ok(()))
     }
@@ -142,5 +142,66 @@ impl AsyncWrite for Handover {
 impl AsyncTokioStream for Handover {
     fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.stream.peer_addr()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::{TcpListener, TcpStream},
+    };
+
+    use super::*;
+
+    /// A connection, as it is before a login, and the server's end of it.
+    async fn line(early: &str) -> (Conn, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut conn = Conn::new(Stream::Plain(client));
+        conn.input.extend_from_slice(early.as_bytes());
+        (conn, listener.accept().await.unwrap().0)
+    }
+
+    async fn read(line: &mut Handover, expected: &str) {
+        let mut bytes = vec![0; expected.len()];
+        line.read_exact(&mut bytes).await.unwrap();
+        assert_eq!(String::from_utf8(bytes).unwrap(), expected);
+    }
+
+    #[tokio::test]
+    async fn a_first_command_is_answered_here_however_it_is_cut_and_the_next_goes_out() {
+        let (conn, mut server) = line("* OK early\r\n").await;
+        let mut line = Handover::answering(conn, " OK logged in\r\n");
+        for piece in ["A00", "01 LOGIN - -\r", "\nA0002 NO", "OP\r\n"] {
+            line.write_all(piece.as_bytes()).await.unwrap();
+        }
+        let mut heard = [0; 12];
+        server.read_exact(&mut heard).await.unwrap();
+        assert_eq!(&heard, b"A0002 NOOP\r\n");
+        server.write_all(b"* 1 EXISTS\r\nA0002 OK done\r\n").await.unwrap();
+        read(&mut line, "* OK early\r\nA0001 OK logged in\r\n* 1 EXISTS\r\nA0002 OK done\r\n").await;
+        assert_eq!(line.heard().last_line(), "A0002 OK done");
+    }
+
+    #[tokio::test]
+    async fn a_greeting_that_has_been_is_said_again() {
+        let (conn, mut server) = line("").await;
+        let mut line = Handover::greeting(conn, "220 logged in\r\n");
+        read(&mut line, "220 logged in\r\n").await;
+        line.write_all(b"EHLO x\r\n").await.unwrap();
+        let mut heard = [0; 8];
+        server.read_exact(&mut heard).await.unwrap();
+        assert_eq!(&heard, b"EHLO x\r\n");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_does_not_stop_talking_is_not_listened_to_for_ever() {
+        let (conn, mut server) = line("").await;
+        let mut line = Handover::greeting(conn, "");
+        let talking = async move { while server.write_all(&[b'x'; 65536]).await.is_ok() {} };
+        let listening = async move { line.read_to_end(&mut Vec::new()).await };
+        let (heard, ()) = tokio::join!(listening, talking);
+        assert!(heard.unwrap_err().to_string().contains("more than"));
     }
 }
