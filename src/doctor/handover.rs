@@ -199,7 +199,7 @@ mod tests {
     async fn a_server_that_does_not_stop_talking_is_not_listened_to_for_ever() {
         let (conn, mut server) = line("").await;
         let mut line = Handover::greeting(conn, "");
-        let talking = async move { while server.write_all(&[b'x'; 65536]).await.is_ok() {} };
+        let talking = async move { while server.write_all(&vec![b'x'; 65536]).await.is_ok() {} };
         let listening = async move { line.read_to_end(&mut Vec::new()).await };
         let (heard, ()) = tokio::join!(listening, talking);
         assert!(heard.unwrap_err().to_string().contains("more than"));
