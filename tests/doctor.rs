@@ -141,6 +141,10 @@ async fn every_hop_of_three_protocols_is_well_with_a_bridge_and_without() {
         assert!(found("imap", "tls").starts_with("TLSv1.3, certificate by CN=Throw-away test CA"), "{ann:#}");
         assert!(found("smtp", "tls").starts_with("TLSv1.3 by STARTTLS, certificate by "), "{ann:#}");
         assert_eq!(found("smtp", "login"), format!("XOAUTH2 as {ANN}"));
+        assert!(
+            found("smtp", "session").starts_with("takes commands: SIZE 157286400, PIPELINING"),
+            "{ann:#}"
+        );
     }
     assert_eq!(world.authority.requests().get(), 1, "one token serves all, and is kept");
     world.log_is_discreet();
@@ -374,6 +378,7 @@ async fn a_consent_that_is_missing_is_told_with_the_command_that_gives_it_and_th
         let ann = examined(folder, &world.authority, ANN, 0);
         is_well(&ann, "smtp", "session");
     }
+    assert_eq!(world.authority.requests_of("refresh_token").get(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,8 +1,8 @@
 //! A line that is logged in, as mail libraries want to find it.
 //!
 //! The login is the bridge's own dialogue, so that it is what `serve` would do, to the letter. async-imap and lettre take
-//! the line over behind it; both insist on a beginning that has been, which is played to them here: lettre reads a
-//! greeting, async-imap sends a login.
+//! the line over behind it; both insist on a beginning that has been, which is played to them here: async-imap sends a
+//! login, lettre reads a greeting and sends an EHLO, which after a login not every server expects.
 
 use std::{
     io,
@@ -30,10 +30,19 @@ pub(super) struct Handover {
     stream: Stream,
     /// What is read before anything of the stream.
     prelude: BytesMut,
-    /// The first line that is written goes nowhere, and this is answered behind its first word.
-    swallowed: Option<(Vec<u8>, &'static str)>,
+    /// The first line that is written goes nowhere: what of it was written, and what answers it.
+    swallowed: Option<(Vec<u8>, Answer)>,
     read: usize,
     heard: Heard,
+}
+
+/// What answers the first line.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// Its first word, which is its tag, and this.
+    Tagged(&'static str),
+    /// This.
+    Plain(String),
 }
 
 /// The server's last words.
@@ -57,20 +66,13 @@ impl Heard {
 }
 
 impl Handover {
-    /// For a library that reads a greeting first.
-    pub(super) fn greeting(conn: Conn, greeting: &str) -> Self {
-        Self::new(conn, greeting, None)
-    }
-
-    /// For a library that logs in first: its command is answered with its tag and `answer`.
-    pub(super) fn answering(conn: Conn, answer: &'static str) -> Self {
-        Self::new(conn, "", Some((Vec::new(), answer)))
-    }
-
-    fn new(conn: Conn, greeting: &str, swallowed: Option<(Vec<u8>, &'static str)>) -> Self {
+    /// Takes a line over from its login. The library reads the greeting, empty where it does not want one; its first
+    /// line is answered here.
+    pub(super) fn new(conn: Conn, greeting: &str, answer: Answer) -> Self {
         let (stream, early) = conn.into_parts();
         let mut prelude = BytesMut::from(greeting);
         prelude.extend_from_slice(&early);
+        let swallowed = Some((Vec::new(), answer));
         Self { stream, prelude, swallowed, read: 0, heard: Heard::default() }
     }
 
@@ -86,9 +88,14 @@ impl Handover {
         let taken = end.unwrap_or(bytes.len());
         line.extend_from_slice(&bytes[..taken]);
         if end.is_some() {
-            let tag = line.split(|&byte| byte == b' ').next().unwrap_or_default();
-            self.prelude.extend_from_slice(tag);
-            self.prelude.extend_from_slice(answer.as_bytes());
+            match answer {
+                Answer::Tagged(answer) => {
+                    let tag = line.split(|&byte| byte == b' ').next().unwrap_or_default();
+                    self.prelude.extend_from_slice(tag);
+                    self.prelude.extend_from_slice(answer.as_bytes());
+                }
+                Answer::Plain(answer) => self.prelude.extend_from_slice(answer.as_bytes()),
+            }
             self.swallowed = None;
         }
         Some(taken)
@@ -172,7 +179,7 @@ mod tests {
     #[tokio::test]
     async fn a_first_command_is_answered_here_however_it_is_cut_and_the_next_goes_out() {
         let (conn, mut server) = line("* OK early\r\n").await;
-        let mut line = Handover::answering(conn, " OK logged in\r\n");
+        let mut line = Handover::new(conn, "", Answer::Tagged(" OK logged in\r\n"));
         for piece in ["A00", "01 LOGIN - -\r", "\nA0002 NO", "OP\r\n"] {
             line.write_all(piece.as_bytes()).await.unwrap();
         }
@@ -185,21 +192,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_greeting_that_has_been_is_said_again() {
+    async fn a_greeting_that_has_been_is_said_again_and_an_ehlo_is_not() {
         let (conn, mut server) = line("").await;
-        let mut line = Handover::greeting(conn, "220 logged in\r\n");
+        let ehlo = Answer::Plain("250 localhost\r\n".to_owned());
+        let mut line = Handover::new(conn, "220 logged in\r\n", ehlo);
         read(&mut line, "220 logged in\r\n").await;
-        line.write_all(b"EHLO x\r\n").await.unwrap();
-        let mut heard = [0; 8];
+        line.write_all(b"EHLO localhost\r\n").await.unwrap();
+        read(&mut line, "250 localhost\r\n").await;
+        line.write_all(b"NOOP\r\n").await.unwrap();
+        let mut heard = [0; 6];
         server.read_exact(&mut heard).await.unwrap();
-        assert_eq!(&heard, b"EHLO x\r\n");
+        assert_eq!(&heard, b"NOOP\r\n");
     }
 
     #[tokio::test]
     async fn a_server_that_does_not_stop_talking_is_not_listened_to_for_ever() {
         let (conn, mut server) = line("").await;
-        let mut line = Handover::greeting(conn, "");
-        let talking = async move { while server.write_all(&vec![b'x'; 65536]).await.is_ok() {} };
+        let mut line = Handover::new(conn, "", Answer::Plain(String::new()));
+        let talking = async move { while server.write_all(&[b'x'; 4096]).await.is_ok() {} };
         let listening = async move { line.read_to_end(&mut Vec::new()).await };
         let (heard, ()) = tokio::join!(listening, talking);
         assert!(heard.unwrap_err().to_string().contains("more than"));

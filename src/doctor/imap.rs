@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{
     Trial,
-    handover::{Handover, Heard},
+    handover::{Answer, Handover, Heard},
     notes::Notes,
     report::Step,
 };
@@ -32,7 +32,7 @@ pub(super) struct Inbox {
 /// Opens INBOX to be read only; `None` where it does not open, which has been noted.
 pub(super) async fn examine(conn: Conn, trial: &Trial, notes: &Notes) -> Option<Inbox> {
     let began = Instant::now();
-    let line = Handover::answering(conn, " OK logged in\r\n");
+    let line = Handover::new(conn, "", Answer::Tagged(" OK logged in\r\n"));
     let (heard, endpoint) = (line.heard(), trial.endpoint.to_string());
     let deadline = began + timing::UPSTREAM_LOGIN;
     let opened = match timeout_at(deadline, open(line)).await {

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Case, Tools, Trial, notes::Notes, report::Step};
 use crate::{
-    dialogue::{Protocol, Rejected, UpstreamDialogue, UpstreamLogin, UpstreamStep},
+    dialogue::{Protocol, Rejected, UpstreamDialogue, UpstreamLogin, UpstreamStep, Welcome},
     explain::upstream::{Verdict, rejected},
     net::{
         UpstreamTls,
@@ -28,6 +28,9 @@ use crate::{
 /// How many addresses of a name are written out.
 const ADDRESSES: usize = 3;
 
+/// A line that is logged in, and what the server said then.
+pub(super) type LoggedIn = (Conn, Welcome);
+
 /// Why there is no line that is logged in.
 enum Stopped {
     /// It has been noted.
@@ -44,10 +47,10 @@ pub(super) async fn log_in<P: Protocol>(
     access: Option<&Access>,
     tools: &Tools,
     notes: &Notes,
-) -> Option<Conn> {
+) -> Option<LoggedIn> {
     let attempt = |access, notes| attempt::<P>(case, trial, access, tools, notes);
     let (verdict, began) = match attempt(access, notes.clone()).await {
-        Ok(conn) => return conn,
+        Ok(logged_in) => return logged_in,
         Err(Stopped::Noted) => return None,
         Err(Stopped::Refused(verdict, began)) => (verdict, began),
     };
@@ -60,10 +63,10 @@ pub(super) async fn log_in<P: Protocol>(
         Ok(None) => notes.refused(Step::Login, began, verdict.refusal).await,
         Err(refusal) => notes.refused(Step::Login, began, refusal).await,
         Ok(Some(access)) => match attempt(Some(&access), notes.muted()).await {
-            Ok(conn) => {
+            Ok(logged_in) => {
                 let found = format!("{}, with a renewed token", user(trial, tools));
                 notes.found(Step::Login, began, found).await;
-                return conn;
+                return logged_in;
             }
             Err(Stopped::Refused(verdict, _)) => notes.refused(Step::Login, began, verdict.refusal).await,
             Err(Stopped::Noted) => notes.refused(Step::Login, began, verdict.refusal).await,
@@ -78,7 +81,7 @@ async fn attempt<P: Protocol>(
     access: Option<&Access>,
     tools: &Tools,
     notes: Notes,
-) -> Result<Option<Conn>, Stopped> {
+) -> Result<Option<LoggedIn>, Stopped> {
     let endpoint = &trial.endpoint;
     let token = access.map_or_else(|| Secret::new(""), |access| access.token.clone());
     let mut dialogue = P::upstream(UpstreamLogin {
@@ -124,9 +127,9 @@ async fn attempt<P: Protocol>(
     let began = Instant::now();
     let deadline = began + timing::UPSTREAM_LOGIN;
     match drive(&mut dialogue, &mut conn, deadline).await {
-        Ok(()) => {
+        Ok(welcome) => {
             notes.found(Step::Login, began, user(trial, tools)).await;
-            Ok(Some(conn))
+            Ok(Some((conn, welcome)))
         }
         Err(rejection) => Err(Stopped::Refused(verdict(case, trial, rejection), began)),
     }
@@ -173,12 +176,12 @@ async fn noted<T>(
     }
 }
 
-/// Carries a dialogue on, until it wants TLS or is in.
+/// Carries a dialogue on, until it wants TLS, where the welcome is empty, or is in.
 async fn drive(
     dialogue: &mut impl UpstreamDialogue,
     conn: &mut Conn,
     deadline: Instant,
-) -> Result<(), Rejected> {
+) -> Result<Welcome, Rejected> {
     let began = Instant::now();
     let conversation = converse(dialogue, conn);
     match timeout_at(deadline, conversation).await {
@@ -187,14 +190,15 @@ async fn drive(
     }
 }
 
-async fn converse(dialogue: &mut impl UpstreamDialogue, conn: &mut Conn) -> Result<(), Rejected> {
+async fn converse(dialogue: &mut impl UpstreamDialogue, conn: &mut Conn) -> Result<Welcome, Rejected> {
     let mut out = BytesMut::new();
     let gone = |error: std::io::Error| silence(&format!("connection lost: {error}"));
     loop {
         let step = dialogue.advance(&mut conn.input, &mut out)?;
         conn.send(&mut out).await.map_err(gone)?;
         match step {
-            UpstreamStep::Ready(_) | UpstreamStep::StartTls => return Ok(()),
+            UpstreamStep::Ready(welcome) => return Ok(welcome),
+            UpstreamStep::StartTls => return Ok(Welcome::default()),
             UpstreamStep::NeedInput => {
                 if conn.fill(usize::MAX).await.map_err(gone)? == 0 {
                     return Err(silence("it closed the connection"));

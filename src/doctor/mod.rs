@@ -221,20 +221,20 @@ async fn try_protocol(
 ) {
     match trial.kind {
         ProtocolKind::Imap => {
-            if let Some(conn) = line::log_in::<Imap>(case, trial, access, tools, notes).await {
+            if let Some((conn, _)) = line::log_in::<Imap>(case, trial, access, tools, notes).await {
                 afterwards.inbox = imap::examine(conn, trial, notes).await;
             }
         }
         ProtocolKind::Pop3 => {
-            if let Some(conn) = line::log_in::<Pop3>(case, trial, access, tools, notes).await {
+            if let Some((conn, _)) = line::log_in::<Pop3>(case, trial, access, tools, notes).await {
                 pop3::examine(conn, trial, notes).await;
             }
         }
         ProtocolKind::Smtp => {
-            if let Some(conn) = line::log_in::<Smtp>(case, trial, access, tools, notes).await {
+            if let Some(logged_in) = line::log_in::<Smtp>(case, trial, access, tools, notes).await {
                 let letter = |errand| Letter { errand, from: &case.mailbox, now: tools.clock.now() };
                 let letter = case.errand.as_ref().map(letter);
-                afterwards.sent = smtp::examine(conn, trial, letter, notes).await;
+                afterwards.sent = smtp::examine(logged_in, trial, letter, notes).await;
             }
         }
     }

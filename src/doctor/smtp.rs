@@ -1,6 +1,6 @@
 //! A submission line that was opened, by lettre: it takes commands, and a test message.
 
-use std::{future::Future, time::SystemTime};
+use std::{future::Future, iter, time::SystemTime};
 
 use lettre::{
     Address, Message,
@@ -11,7 +11,13 @@ use lettre::{
 };
 use tokio::time::{Instant, timeout_at};
 
-use super::{Errand, Trial, handover::Handover, notes::Notes, report::Step};
+use super::{
+    Errand, Trial,
+    handover::{Answer, Handover},
+    line::LoggedIn,
+    notes::Notes,
+    report::Step,
+};
 use crate::{
     explain::upstream::{declined, scrubbed},
     failure::{Explanation, printable},
@@ -27,17 +33,28 @@ pub(super) struct Letter<'a> {
 }
 
 /// Sees that the line takes commands, and sends the test message where one is wanted: whether it was sent.
-pub(super) async fn examine(conn: Conn, trial: &Trial, letter: Option<Letter<'_>>, notes: &Notes) -> bool {
+pub(super) async fn examine(
+    (conn, welcome): LoggedIn,
+    trial: &Trial,
+    letter: Option<Letter<'_>>,
+    notes: &Notes,
+) -> bool {
     let began = Instant::now();
     let endpoint = trial.endpoint.to_string();
-    let mut line = match in_time(taken_over(conn)).await {
+    let offers = welcome.capabilities.map(|list| list.0).unwrap_or_default();
+    let found = if offers.is_empty() {
+        "takes commands".to_owned()
+    } else {
+        format!("takes commands: {}", offers.join(", "))
+    };
+    let mut line = match in_time(taken_over(conn, offers)).await {
         Ok(line) => line,
         Err(said) => {
             notes.failed(Step::Session, began, declined(&endpoint, "take commands", &said, None)).await;
             return false;
         }
     };
-    notes.found(Step::Session, began, offers(&line)).await;
+    notes.found(Step::Session, began, scrubbed(&found)).await;
     let sent = match letter {
         Some(letter) => send(&mut line, &letter, &endpoint, notes).await,
         None => false,
@@ -46,17 +63,18 @@ pub(super) async fn examine(conn: Conn, trial: &Trial, letter: Option<Letter<'_>
     sent
 }
 
-/// EHLO once more, which RFC 4954 §4 allows, and a NOOP.
-async fn taken_over(conn: Conn) -> Result<AsyncSmtpConnection, Error> {
-    let line = Handover::greeting(conn, "220 logged in\r\n");
+/// Hands the line over with what the server has said to the EHLO before the login, and says NOOP.
+async fn taken_over(conn: Conn, offers: Vec<String>) -> Result<AsyncSmtpConnection, Error> {
+    let lines: Vec<_> = iter::once("localhost".to_owned()).chain(offers).collect();
+    let reply = lines.iter().enumerate().fold(String::new(), |reply, (at, line)| {
+        let mark = if at + 1 == lines.len() { ' ' } else { '-' };
+        reply + &format!("250{mark}{line}\r\n")
+    });
+    let line = Handover::new(conn, "220 logged in\r\n", Answer::Plain(reply));
     let name = ClientId::Domain("localhost".to_owned());
     let mut line = AsyncSmtpConnection::connect_with_transport(Box::new(line), &name).await?;
     line.command(Noop).await?;
     Ok(line)
-}
-
-fn offers(line: &AsyncSmtpConnection) -> String {
-    format!("{} takes commands", scrubbed(&printable(line.server_info().name())))
 }
 
 async fn send(line: &mut AsyncSmtpConnection, letter: &Letter<'_>, endpoint: &str, notes: &Notes) -> bool {
