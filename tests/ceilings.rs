@@ -160,7 +160,9 @@ async fn an_account_with_too_many_sessions_is_told_so_after_its_password() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_whose_logins_fail_is_refused_without_a_look_at_the_password() {
     let world = balanced(&["auth_failures = 3", "auth_failure_window = \"24h\""]);
-    for (login, password) in [(ANN, "one"), ("nobody@example.com", "two"), (BOB, "three")] {
+    // A program that was given a wrong password guesses nothing, however often it says it.
+    let said = [(ANN, "one"), (ANN, "one"), (ANN, "one"), ("nobody@example.com", "two"), (BOB, "three")];
+    for (login, password) in said {
         let reply = client_at(&world, "imap", "192.0.2.1").await.imap_login(login, password).await;
         assert!(reply.starts_with("in NO [AUTHENTICATIONFAILED]"), "{reply}");
     }
@@ -175,7 +177,7 @@ async fn an_address_whose_logins_fail_is_refused_without_a_look_at_the_password(
     let said = world.bridge.wait_for_logged("logins are refused without a look at them", 1);
     assert_eq!(said.len(), 1, "{said:?}");
     assert_eq!(said[0]["client.network"], "192.0.2.1");
-    assert!(said[0]["cause"].as_str().unwrap().contains("3 logins from 192.0.2.1"), "{said:?}");
+    assert!(said[0]["cause"].as_str().unwrap().contains("3 different logins or passwords from 192.0.2.1"), "{said:?}");
     // Nobody else has to suffer, nor do the programs of this machine.
     let reply = client_at(&world, "imap", "192.0.2.2").await.imap_login(ANN, PASSWORD).await;
     assert!(reply.starts_with("in OK "), "{reply}");

@@ -13,8 +13,9 @@ use crate::{
     ids::{ClientAddr, ClientNet},
     policy::{
         Permit,
-        throttle::{Crowd, Crowded, Limits, Rarely, Session, Standing, Strangers},
+        throttle::{Crowd, Crowded, Limits, Rarely, Session, Standing, Strangers, Tried},
     },
+    sasl::Credentials,
 };
 
 /// Counts everybody. It outlives reloads, and the ceilings are those of the house that asks.
@@ -26,7 +27,7 @@ pub struct Lobby {
     complaints: Mutex<[Rarely; 2]>,
     /// How many connections there is room for where the configuration does not say.
     room: usize,
-    /// Makes a number of a login, which nobody outside can make the same for another one.
+    /// Makes numbers of credentials, which nobody outside can make the same for others.
     numbers: RandomState,
     clock: SharedClock,
 }
@@ -78,7 +79,8 @@ impl Lobby {
         let Standing::Resting { wait, news } = self.strangers().standing(&client, now, most, window) else {
             return Ok(());
         };
-        let cause = format!("{most} logins from {client} have failed within {window:?}");
+        let cause =
+            format!("{most} different logins or passwords from {client} have failed within {window:?}");
         let cure = format!(
             "find the program with the wrong password there; in {} s the next login is looked at again",
             wait.as_secs() + 1
@@ -89,17 +91,25 @@ impl Lobby {
         Err(Refusal::explained(Failure::Throttled, Explanation::new(cause, cure)).for_the_log_alone())
     }
 
+    /// What credentials are known by.
+    pub(super) fn tried(&self, shown: &Credentials) -> Tried {
+        let login = shown.username.to_lowercase();
+        Tried {
+            login: self.numbers.hash_one(&login),
+            both: self.numbers.hash_one((&login, shown.password.expose())),
+        }
+    }
+
     /// Takes note of how a login went, where it says something about its password.
-    pub(super) fn judged(&self, from: ClientAddr, login: &str, failure: Option<Failure>, limits: &Limits) {
+    pub(super) fn judged(&self, from: ClientAddr, tried: Tried, failure: Option<Failure>, limits: &Limits) {
         if from.ip().is_loopback() {
             return;
         }
-        let login = self.numbers.hash_one(login);
         match failure {
-            None => self.strangers().proven(&from.network(), login),
+            None => self.strangers().proven(&from.network(), tried.login),
             Some(Failure::BadCredentials) => {
                 let (now, window) = (self.clock.now(), limits.auth_failure_window);
-                self.strangers().failed(from.network(), login, now, limits.auth_failures, window);
+                self.strangers().failed(from.network(), tried, now, limits.auth_failures, window);
             }
             // None of these is about the password.
             Some(_) => (),
@@ -212,6 +222,10 @@ mod tests {
     use super::*;
     use crate::clock::System;
 
+    fn shown(login: &str) -> Credentials {
+        Credentials::new(login.as_bytes(), *b"guess")
+    }
+
     fn from(addr: &str) -> ClientAddr {
         ClientAddr::new(addr.parse().unwrap())
     }
@@ -238,7 +252,7 @@ mod tests {
         let places: Vec<_> = (0..3).map(|_| lobby.enter(&limits).unwrap()).collect();
         for (mut place, addr) in places.into_iter().zip(["127.0.0.1:1", "127.0.0.1:2", "[::1]:3"]) {
             place.recognise(from(addr), &limits).unwrap();
-            lobby.judged(from(addr), "ann", Some(Failure::BadCredentials), &limits);
+            lobby.judged(from(addr), lobby.tried(&shown("ann")), Some(Failure::BadCredentials), &limits);
             lobby.may_try(from(addr), &limits).unwrap();
         }
     }
@@ -248,13 +262,13 @@ mod tests {
         let lobby = Lobby::new(Arc::new(System), 9);
         let limits = Limits { auth_failures: 2, ..Limits::default() };
         let (stranger, other) = (from("192.0.2.1:1"), from("192.0.2.2:1"));
-        lobby.judged(stranger, "ann", Some(Failure::BadCredentials), &limits);
-        lobby.judged(stranger, "bob", Some(Failure::BadCredentials), &limits);
-        lobby.judged(stranger, "carol", Some(Failure::UpstreamUnavailable), &limits);
+        lobby.judged(stranger, lobby.tried(&shown("ann")), Some(Failure::BadCredentials), &limits);
+        lobby.judged(stranger, lobby.tried(&shown("bob")), Some(Failure::BadCredentials), &limits);
+        lobby.judged(stranger, lobby.tried(&shown("carol")), Some(Failure::UpstreamUnavailable), &limits);
         let refusal = lobby.may_try(stranger, &limits).unwrap_err();
         assert_eq!((refusal.failure, refusal.line()), (Failure::Throttled, None));
         lobby.may_try(other, &limits).unwrap();
-        lobby.judged(stranger, "ann", None, &limits);
+        lobby.judged(stranger, lobby.tried(&shown("ann")), None, &limits);
         lobby.may_try(stranger, &limits).unwrap();
     }
 }

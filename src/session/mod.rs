@@ -161,13 +161,13 @@ async fn admit<P: Protocol>(
     record: &mut Record,
 ) -> Result<Admitted, Refusal> {
     record.phase("verify");
+    let (from, tried) = (visit.from, house.lobby.tried(&shown));
     let claim = Claim::new(&house.accounts, shown);
     record.claimed(&claim);
-    let (from, login) = (visit.from, claim.login().to_owned());
     house.lobby.may_try(from, &house.limits)?;
     let opened = open::<P>(claim, visit, house, record).await;
     let failure = opened.as_ref().err().map(|refusal| refusal.failure);
-    house.lobby.judged(from, &login, failure, &house.limits);
+    house.lobby.judged(from, tried, failure, &house.limits);
     opened
 }
 

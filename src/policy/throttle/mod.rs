@@ -14,7 +14,7 @@ use crate::dialogue::Ceilings;
 
 pub use crowd::{Crowd, Crowded, Rarely, Session};
 pub use guesses::{GUESS_WINDOW, GUESSES, Guess, Guesses};
-pub use strangers::{Standing, Strangers};
+pub use strangers::{Standing, Strangers, Tried};
 
 /// Refused credentials on one connection before it is closed. RFC 3501 and RFC 4954 leave the number
 /// to the server; a person mistypes twice, a program repeats itself.
@@ -58,8 +58,8 @@ pub struct Limits {
     /// Sessions of one account with one mailbox at the same time. Unset: [`PER_ACCOUNT`], and any number from
     /// loopback.
     pub max_connections_per_account: Option<usize>,
-    /// Failed logins of one address, or one /64, within the window; the next ones are not looked at. Not for
-    /// loopback.
+    /// Different logins or passwords that fail from one address, or one /64, within the window; what comes then is
+    /// not looked at. Not for loopback.
     pub auth_failures: usize,
     /// How long a failed login counts.
     pub auth_failure_window: Duration,
@@ -79,7 +79,7 @@ impl Default for Limits {
             // An office of fifty people behind one address, with five connections each.
             max_connections_per_client: 250,
             max_connections_per_account: None,
-            // A person mistypes a few times; a program with an old password asks every half minute.
+            // A person mistypes a few times, each time in another way, and there may be several behind an address.
             auth_failures: 20,
             auth_failure_window: Duration::from_mins(5),
         }

@@ -22,11 +22,20 @@ struct Record {
     said: Option<SystemTime>,
 }
 
-/// One failed login. Not whose, but a number that the same login has again.
+/// Credentials by two numbers, which the same ones have again and which tell nobody what they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tried {
+    /// Of the login.
+    pub login: u64,
+    /// Of the login with its password.
+    pub both: u64,
+}
+
+/// One failed login.
 #[derive(Debug)]
 struct Failed {
     at: SystemTime,
-    login: u64,
+    tried: Tried,
 }
 
 /// What an address has come to.
@@ -66,13 +75,22 @@ impl Strangers {
         Standing::Resting { wait, news }
     }
 
-    /// A login from `client` has failed.
-    pub fn failed(&mut self, client: ClientNet, login: u64, now: SystemTime, most: usize, window: Duration) {
+    /// A login from `client` has failed. The same one again counts once: a program that was given a wrong password
+    /// says it every half minute, guesses nothing, and must not lock out whoever shares its address.
+    pub fn failed(
+        &mut self,
+        client: ClientNet,
+        tried: Tried,
+        now: SystemTime,
+        most: usize,
+        window: Duration,
+    ) {
         if self.0.len() >= MOST_STRANGERS && !self.0.contains_key(&client) {
             self.make_room(now, window);
         }
         let record = self.0.entry(client).or_default();
-        record.failures.push_back(Failed { at: now, login });
+        record.failures.retain(|known| known.tried != tried);
+        record.failures.push_back(Failed { at: now, tried });
         let surplus = record.failures.len().saturating_sub(most);
         record.failures.drain(..surplus);
     }
@@ -81,7 +99,7 @@ impl Strangers {
     /// whoever has one account could guess at the others.
     pub fn proven(&mut self, client: &ClientNet, login: u64) {
         if let Some(record) = self.0.get_mut(client) {
-            record.failures.retain(|failed| failed.login != login);
+            record.failures.retain(|failed| failed.tried.login != login);
             if record.failures.is_empty() {
                 self.0.remove(client);
             }
@@ -125,6 +143,11 @@ mod tests {
     const ANN: u64 = 1;
     const BOB: u64 = 2;
 
+    /// Another password at each second.
+    fn tried(login: u64, second: u64) -> Tried {
+        Tried { login, both: login * 10_000 + second }
+    }
+
     fn client(addr: &str) -> ClientNet {
         ClientAddr::new(addr.parse().unwrap()).network()
     }
@@ -136,7 +159,7 @@ mod tests {
     fn after(failures: &[(u64, u64)]) -> Strangers {
         let mut strangers = Strangers::default();
         for &(login, second) in failures {
-            strangers.failed(client("192.0.2.1:1"), login, at(second), MOST, WINDOW);
+            strangers.failed(client("192.0.2.1:1"), tried(login, second), at(second), MOST, WINDOW);
         }
         strangers
     }
@@ -149,15 +172,28 @@ mod tests {
     fn an_address_with_too_many_failures_rests_until_the_first_of_them_is_over() {
         let mut strangers = after(&[(ANN, 0), (BOB, 10)]);
         assert_eq!(standing(&mut strangers, "192.0.2.1:2", 11), Standing::Welcome);
-        strangers.failed(client("192.0.2.1:3"), ANN, at(20), MOST, WINDOW);
+        strangers.failed(client("192.0.2.1:3"), tried(ANN, 20), at(20), MOST, WINDOW);
         let rests = |wait, news| Standing::Resting { wait: Duration::from_secs(wait), news };
         assert_eq!(standing(&mut strangers, "192.0.2.1:4", 20), rests(280, true));
         assert_eq!(standing(&mut strangers, "192.0.2.1:5", 299), rests(1, false));
         assert_eq!(standing(&mut strangers, "192.0.2.2:4", 20), Standing::Welcome);
         assert_eq!(standing(&mut strangers, "192.0.2.1:6", 300), Standing::Welcome);
         // One more within the window of the others: it rests again, which is no news.
-        strangers.failed(client("192.0.2.1:7"), ANN, at(300), MOST, WINDOW);
+        strangers.failed(client("192.0.2.1:7"), tried(ANN, 300), at(300), MOST, WINDOW);
         assert_eq!(standing(&mut strangers, "192.0.2.1:8", 301), rests(9, false));
+    }
+
+    #[test]
+    fn one_wrong_password_that_is_said_again_and_again_counts_once() {
+        let mut strangers = Strangers::default();
+        let addr = "192.0.2.1:1";
+        for second in 0..100 {
+            strangers.failed(client(addr), tried(ANN, 0), at(second), MOST, WINDOW);
+        }
+        assert_eq!(standing(&mut strangers, addr, 100), Standing::Welcome);
+        strangers.failed(client(addr), tried(ANN, 1), at(101), MOST, WINDOW);
+        strangers.failed(client(addr), tried(BOB, 0), at(102), MOST, WINDOW);
+        assert!(matches!(standing(&mut strangers, addr, 103), Standing::Resting { .. }));
     }
 
     #[test]
@@ -183,11 +219,11 @@ mod tests {
         assert_eq!(strangers.0.values().map(|record| record.failures.len()).sum::<usize>(), MOST);
         for number in 0..=MOST_STRANGERS {
             let addr = format!("10.{}.{}.1:1", number / 256, number % 256);
-            strangers.failed(client(&addr), BOB, at(5), MOST, WINDOW);
+            strangers.failed(client(&addr), tried(BOB, 5), at(5), MOST, WINDOW);
         }
         assert_eq!(strangers.0.len(), MOST_STRANGERS);
         assert!(matches!(standing(&mut strangers, "192.0.2.1:1", 6), Standing::Resting { .. }));
-        strangers.failed(client("198.51.100.1:1"), BOB, at(400), MOST, WINDOW);
+        strangers.failed(client("198.51.100.1:1"), tried(BOB, 400), at(400), MOST, WINDOW);
         assert_eq!(strangers.0.len(), 1, "what is over goes first");
     }
 }
