@@ -105,7 +105,7 @@ fn value(kind: &Kind) -> Value {
         Kind::Table(keys) => reference(keys),
         Kind::Tables(keys) => json!({ "type": "array", "items": reference(keys), "minItems": 1 }),
         Kind::Named(keys) => {
-            json!({ "type": "object", "additionalProperties": reference(keys), "minProperties": 1 })
+            json!({ "type": "object", "additionalProperties": reference(keys) })
         }
     }
 }

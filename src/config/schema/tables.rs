@@ -34,8 +34,9 @@ pub(in crate::config) const MOST_SECRETS: usize = 2;
 pub(in crate::config) const LOGIN_PASSWORD: &str = "login-password";
 
 /// `host:port`.
-const ADDRESS: super::Kind = Pattern("^.+:[0-9]{1,5}$");
-const URL: super::Kind = Pattern("^https?://");
+const ADDRESS: super::Kind = Pattern("^.+:[0-9]+$");
+/// As loose as parsers of URLs are; `footbridge check` sees the rest.
+const URL: super::Kind = Pattern(r"^\s*[Hh][Tt][Tt][Pp][Ss]?:");
 const TEXTS: super::Kind = List(&Text, usize::MAX);
 const TEXT_OR_TEXTS: super::Kind = Either(&[Text, TEXTS]);
 const KEPT: super::Kind = Table(&SECRET);
