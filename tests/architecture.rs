@@ -33,6 +33,7 @@ const PURE: &[&str] = &[
     "imap/",
     "smtp/",
     "pop3/",
+    "config/import/",
     "dialogue.rs",
     "sasl/",
     "policy/",
@@ -84,6 +85,10 @@ const EXPOSING: &[&str] = &[
     "explain/claims.rs",                   // the claims of a token are read for its owner and its permissions
     "console/gate.rs", // the shown password goes into a digest, a token into its cookie or link
     "config/store.rs", // the length of a sealing key is checked
+    "config/import/ini.rs", // what another tool's file says, secrets among it, is read
+    "config/tests/import.rs", // its tests write them to files
+    "config/import/fernet.rs", // and what it has encrypted is opened by a password
+    "cli/import.rs",   // secrets of that file are written into files of their own
     "dialogue.rs",     // the token is taken out of what an upstream repeats
     "imap/upstream.rs", // the response goes to the upstream
     "smtp/upstream.rs",

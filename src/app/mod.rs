@@ -9,6 +9,7 @@ mod accounts;
 mod arrival;
 mod authorize;
 mod bridge;
+mod brought;
 mod certificates;
 mod control;
 mod doctor;
@@ -52,6 +53,7 @@ use lock::StateLock;
 
 pub use accounts::{AccountRow, FailureRow, Forget, Forgotten, Stored};
 pub use authorize::{Alone, Authorize, Begun, Consenter, Pasted, Progress, Way};
+pub use brought::bring;
 pub use control::{ConsoleLink, Declined, EVENTS, Health, socket_path};
 pub use doctor::{Examine, Practice, Queue};
 pub use expiry::credential_warning;

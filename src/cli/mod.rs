@@ -12,6 +12,7 @@ mod console;
 mod doctor;
 pub mod hash_password;
 mod healthcheck;
+mod import;
 mod man;
 mod reload;
 mod schema;
@@ -153,6 +154,27 @@ enum Command {
         #[arg(long)]
         generate: bool,
     },
+    /// Turn an emailproxy.config of Email OAuth 2.0 Proxy into footbridge.toml and mappings.toml.
+    #[command(
+        after_help = "Examples:\n  footbridge import emailproxy.config --out /etc/footbridge\n  printf 'ann@contoso.com:%s\\n' \"$PASSWORD\" | footbridge import emailproxy.config --password-stdin"
+    )]
+    Import {
+        /// The file.
+        file: PathBuf,
+        /// Where to write.
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        out: PathBuf,
+        /// Write over files that are there.
+        #[arg(long)]
+        force: bool,
+        /// Read the passwords of logins from standard input, one LOGIN:PASSWORD on each line: they stay as they are,
+        /// and open what the file has encrypted with them.
+        #[arg(long)]
+        password_stdin: bool,
+        /// Ask for the passwords of logins on the terminal.
+        #[arg(long, conflicts_with = "password_stdin")]
+        ask_passwords: bool,
+    },
     /// Print the JSON Schema of a file of the configuration, for editors.
     #[command(
         after_help = "Examples:\n  footbridge schema config > footbridge.schema.json\n  footbridge schema mappings > mappings.schema.json"
@@ -209,6 +231,14 @@ pub fn run() -> ExitCode {
         Command::Console => console::run(&config),
         Command::Healthcheck => healthcheck::run(&config),
         Command::HashPassword { generate } => hash_password::run(generate),
+        Command::Import { file, out, force, password_stdin, ask_passwords } => {
+            let passwords = match (password_stdin, ask_passwords) {
+                (true, _) => import::Passwords::Piped,
+                (false, true) => import::Passwords::Asked,
+                (false, false) => import::Passwords::Unknown,
+            };
+            import::run(&file, &out, force, passwords)
+        }
         Command::Schema { file } => schema::run(file.into()),
         Command::Completions { shell } => completions::run(shell),
         Command::Man { subcommand, out } => man::run(subcommand.as_deref(), out.as_deref()),

@@ -17,6 +17,7 @@ mod credential;
 mod file;
 mod grants;
 mod hide;
+pub mod import;
 mod limits;
 mod listener;
 mod load;

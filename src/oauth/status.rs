@@ -7,6 +7,7 @@ use crate::{
     account::{Account, Accounts},
     failure::Failure,
     ids::{AppName, ProtocolKind, SlotId},
+    secret::Secret,
     store::Record,
 };
 
@@ -154,6 +155,15 @@ impl Shelf {
         let own = self.slots(account);
         let alone = own.iter().filter(|slot| self.uses.get(*slot) == Some(&1));
         alone.filter_map(|slot| self.records.get(slot)?.last_used).max()
+    }
+
+    /// The slot and the first record of a person's consent that was given to another program for the same app;
+    /// nothing for an account whose token is not a person's.
+    #[must_use]
+    pub fn brought(&self, account: &Account, refresh_token: Secret) -> Option<(SlotId, Record)> {
+        let spec = self.plan.spec(account, account.mailbox.as_ref()?)?;
+        let record = Record { refresh_token: Some(refresh_token), ..attempt::blank(&spec) };
+        spec.is_refreshed().then(|| (spec.id.clone(), record))
     }
 
     /// The slots that are kept for an account.

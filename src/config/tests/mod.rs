@@ -7,6 +7,7 @@ mod credentials;
 mod examples;
 mod footbridge;
 mod grants;
+pub(super) mod import;
 mod keys;
 mod later;
 mod limits;
