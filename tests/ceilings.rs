@@ -177,7 +177,10 @@ async fn an_address_whose_logins_fail_is_refused_without_a_look_at_the_password(
     let said = world.bridge.wait_for_logged("logins are refused without a look at them", 1);
     assert_eq!(said.len(), 1, "{said:?}");
     assert_eq!(said[0]["client.network"], "192.0.2.1");
-    assert!(said[0]["cause"].as_str().unwrap().contains("3 different logins or passwords from 192.0.2.1"), "{said:?}");
+    assert!(
+        said[0]["cause"].as_str().unwrap().contains("3 different logins or passwords from 192.0.2.1"),
+        "{said:?}"
+    );
     // Nobody else has to suffer, nor do the programs of this machine.
     let reply = client_at(&world, "imap", "192.0.2.2").await.imap_login(ANN, PASSWORD).await;
     assert!(reply.starts_with("in OK "), "{reply}");
