@@ -87,6 +87,8 @@ async fn alone(path: &Path, wanted: &Examine, paper: &mut Paper) -> Result<(), S
         });
     };
     let interrupted = tokio::select! {
+        // The first to be polled, so that the signal is awaited before anything is begun.
+        biased;
         _ = tokio::signal::ctrl_c() => true,
         () = examining => false,
     };
