@@ -16,7 +16,7 @@ use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{BuildError, accounts::written, private};
+use super::{BuildError, accounts::written};
 use crate::{
     clock::SharedClock,
     config::{CertificateFiles, Listener, OwnCertificate, TlsStart},
@@ -27,6 +27,7 @@ use crate::{
     },
     secret::{Secret, Source},
     session::Entrance,
+    store::write_whole,
 };
 
 /// How often the files are compared with what is shown.
@@ -309,10 +310,9 @@ impl Certificates {
         let CertificateFiles { certificate, key } = &self.own;
         if made.is_new_key {
             // First: a certificate that has no key could not be shown.
-            private::write(key, made.key.expose()).map_err(|error| unusable(key, error))?;
+            write_whole(key, made.key.expose()).map_err(|error| unusable(key, error))?;
         }
-        private::write(certificate, made.certificate.expose())
-            .map_err(|error| unusable(certificate, error))?;
+        write_whole(certificate, made.certificate.expose()).map_err(|error| unusable(certificate, error))?;
         info!(path = %certificate.display(), "certificate made: mail programs have to trust it");
         Ok(())
     }

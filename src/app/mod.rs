@@ -17,7 +17,6 @@ mod doors;
 mod expiry;
 mod lock;
 pub mod logging;
-mod private;
 mod reload;
 mod room;
 mod web;

@@ -17,7 +17,6 @@ use super::{
     authorize::{Authorize, Progress, Way},
     bridge::Bridge,
     expiry::credential_warning,
-    private,
 };
 use crate::{
     account::Grant,
@@ -28,6 +27,7 @@ use crate::{
     ids::AppName,
     oauth::Standing,
     secret::{Secret, Source, generated},
+    store::write_whole,
 };
 
 /// The file in the state folder with the password that was made.
@@ -63,7 +63,7 @@ async fn password(console: &config::Console, state_dir: &Path) -> Result<Secret,
 /// Writes a new password, so that the file is there with all of it or not at all.
 fn make(path: &Path) -> io::Result<()> {
     let password = generated().ok_or_else(|| io::Error::other("the system has no randomness"))?;
-    private::write(path, &[password.as_bytes(), b"\n"].concat())
+    write_whole(path, &[password.as_bytes(), b"\n"].concat())
 }
 
 /// The house that the console shows.

@@ -86,7 +86,7 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
 }
 
 /// Writes a file that is there whole or not at all, whenever the power fails.
-pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = Place::beside(path, ".new");
     make_anew(&new)?.write_all(bytes)?;
     rename_durably(&new, path)

@@ -31,6 +31,7 @@ pub use lock::SlotLock;
 pub use record::{Identity, Kept, Record};
 
 use crate::{ids::SlotId, secret::Secret};
+pub(crate) use files::write_whole;
 use files::{FileId, Place};
 use seal::{Keyring, Sealed, Shut};
 
