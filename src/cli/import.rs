@@ -131,10 +131,12 @@ fn write(imported: &Imported, out: &Path, force: bool) -> Result<Vec<PathBuf>, S
     Ok(files.into_iter().map(|(path, ..)| path).collect())
 }
 
-/// Writes a new file in the place of what is there, so that the mode of that does not live on.
+/// Writes a new file in the place of what is there, so that the mode of that does not live on. What is there stays
+/// until all of the new one is written.
 fn put(path: &Path, text: &[u8], private: bool) -> io::Result<()> {
-    if path.symlink_metadata().is_ok() {
-        fs::remove_file(path)?;
+    let making = path.with_added_extension("new");
+    if making.symlink_metadata().is_ok() {
+        fs::remove_file(&making)?;
     }
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -142,7 +144,10 @@ fn put(path: &Path, text: &[u8], private: bool) -> io::Result<()> {
     options.mode(if private { 0o600 } else { 0o644 });
     #[cfg(not(unix))]
     let _ = private;
-    options.open(path)?.write_all(text)
+    let mut file = options.open(&making)?;
+    file.write_all(text)?;
+    file.sync_all()?;
+    fs::rename(&making, path)
 }
 
 fn notes(file: &Path, notes: &[Note]) -> String {
