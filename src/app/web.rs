@@ -83,6 +83,7 @@ impl Desk for Shown {
         Overview {
             accounts: rows.into_iter().map(|row| in_words(row, &bridge.clock)).collect(),
             warnings: warnings.collect(),
+            ..Overview::default()
         }
     }
 
@@ -110,6 +111,10 @@ impl Desk for Shown {
             Progress::Failed { cause, cure } => Some(Ended::Failed(Explanation { cause, cure })),
         })
     }
+
+    fn end_session(&self, _number: u64) -> bool {
+        false
+    }
 }
 
 fn in_words(row: AccountRow, clock: &SharedClock) -> Row {
@@ -134,6 +139,7 @@ fn in_words(row: AccountRow, clock: &SharedClock) -> Row {
         last_login: row.last_login.map(since),
         last_failure,
         consent,
+        settings: Vec::new(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the console shows and has done for it.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::{failure::Explanation, ids::AppName};
 
@@ -26,15 +26,101 @@ pub trait Desk: Send + Sync + 'static {
     /// # Errors
     /// Where no such consent was begun.
     fn ended(&self, id: &str) -> impl Future<Output = Result<Option<Ended>, Explanation>> + Send;
+
+    /// Ends a session. False where there is none of that number.
+    fn end_session(&self, number: u64) -> bool;
 }
 
 /// How things are.
 #[derive(Debug, Clone, Default)]
 pub struct Overview {
+    /// For how long the bridge has been up.
+    pub up: Duration,
+    /// Where clients come in.
+    pub listeners: Vec<Listening>,
     /// Every account, in its order.
     pub accounts: Vec<Row>,
     /// Credentials that end soon.
     pub warnings: Vec<Explanation>,
+    /// Connections, those before their login among them.
+    pub connections: usize,
+    /// Sessions after their login, the longest first: the first 200 of them.
+    pub sessions: Vec<Attending>,
+    /// How many those are in all.
+    pub session_count: usize,
+    /// How many logins each of the last 60 minutes saw, the oldest first; the last one is not over yet.
+    pub minutes: Vec<Minute>,
+    /// Logins that failed of late and what upstreams complained of, the newest first.
+    pub troubles: Vec<Trouble>,
+}
+
+/// A listener, in words.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listening {
+    /// `IMAP`.
+    pub protocol: &'static str,
+    /// Where it is bound: `127.0.0.1:1143`.
+    pub address: String,
+    /// What to choose in a mail program: `none`, `STARTTLS` or `SSL/TLS`.
+    pub encryption: &'static str,
+}
+
+/// What to type into a mail program.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Setting {
+    /// `IMAP`.
+    pub protocol: &'static str,
+    /// The host, as far as the bridge knows it: `127.0.0.1`.
+    pub server: String,
+    /// The port.
+    pub port: u16,
+    /// What to choose: `none`, `STARTTLS` or `SSL/TLS`.
+    pub encryption: &'static str,
+}
+
+/// A session that has logged in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Attending {
+    /// What it is ended by, and its `session.id` in the log.
+    pub number: u64,
+    /// `IMAP`.
+    pub protocol: &'static str,
+    /// Whence it comes.
+    pub client: String,
+    /// The account.
+    pub account: String,
+    /// The mailbox that it has open.
+    pub mailbox: String,
+    /// For how long it has been logged in: `5 min`.
+    pub lasts: String,
+}
+
+/// A minute's logins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Minute {
+    /// That reached their mailboxes.
+    pub good: u64,
+    /// That did not.
+    pub refused: u64,
+}
+
+/// A login that failed, or what an upstream complained of after one that did not.
+#[derive(Debug, Clone)]
+pub struct Trouble {
+    /// When last: `5 min ago`.
+    pub when: String,
+    /// How often in a row.
+    pub times: u64,
+    /// `IMAP`.
+    pub protocol: &'static str,
+    /// Whence the client came.
+    pub client: String,
+    /// As whom, as far as that may be shown.
+    pub login: Option<String>,
+    /// What happened: `upstream_refused`.
+    pub failure: &'static str,
+    /// Why, and what to do.
+    pub why: Explanation,
 }
 
 /// One account, in words.
@@ -62,6 +148,8 @@ pub struct Row {
     pub last_failure: Option<Failed>,
     /// How a person may consent for it.
     pub consent: Option<Ways>,
+    /// What to type into a mail program for it, beside its login and password.
+    pub settings: Vec<Setting>,
 }
 
 /// A login that did not reach the mailbox.

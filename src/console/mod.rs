@@ -31,7 +31,9 @@ use crate::oauth::{Landing, Tokens};
 use page::Page;
 use rooms::Rooms;
 
-pub use desk::{Begun, Desk, Ended, Failed, Overview, Row, Way, Ways};
+pub use desk::{
+    Attending, Begun, Desk, Ended, Failed, Listening, Minute, Overview, Row, Setting, Trouble, Way, Ways,
+};
 pub use gate::Gate;
 pub use hosts::Hosts;
 pub use redirects::{Console, OpenError, Place, Redirects};

@@ -320,8 +320,10 @@ mod tests {
             last_failure: Some(Failed { when: evil(), why: Explanation::new(EVIL, EVIL) }),
             consent: Some(Ways::Both),
             is_well: false,
+            settings: Vec::new(),
         };
-        let overview = Overview { accounts: vec![row], warnings: vec![Explanation::new(EVIL, EVIL)] };
+        let warnings = vec![Explanation::new(EVIL, EVIL)];
+        let overview = Overview { accounts: vec![row], warnings, ..Overview::default() };
         let (title, version, form_token, style) = ("t", "1", "f", STYLE);
         let page = OverviewPage { title, version, ready: true, overview: &overview, form_token, style };
         assert_tame(&page.render().unwrap());
