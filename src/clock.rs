@@ -55,8 +55,9 @@ pub fn ago(at: SystemTime, now: SystemTime) -> String {
     format!("{} ago", span(now.duration_since(at).unwrap_or_default()))
 }
 
-/// A span in its largest unit, rounded down.
-fn span(span: Duration) -> String {
+/// A span in its largest unit, rounded down: `42 min`.
+#[must_use]
+pub fn span(span: Duration) -> String {
     match span.as_secs() {
         seconds @ 0..60 => format!("{seconds} s"),
         seconds @ 60..3600 => format!("{} min", seconds / 60),

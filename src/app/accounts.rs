@@ -15,7 +15,7 @@ use crate::{
     config::Config,
     failure::Explanation,
     oauth::{Shelf, TokenStatus},
-    session::Entry,
+    session::{Entry, House},
     store::{Store, StoreError},
 };
 
@@ -86,7 +86,11 @@ pub struct Forgotten {
 impl Bridge {
     /// Every account of the latest configuration.
     pub(super) fn account_rows(&self) -> Vec<AccountRow> {
-        let house = self.house();
+        self.rows_of(&self.house())
+    }
+
+    /// Every account of a house, in its order.
+    pub(super) fn rows_of(&self, house: &House) -> Vec<AccountRow> {
         let row =
             |account: &Arc<Account>| row(account, self.tokens.status(account), house.ledger.of(account));
         house.accounts.iter().map(row).collect()
@@ -163,8 +167,8 @@ pub(super) fn written(at: SystemTime) -> Option<OffsetDateTime> {
 
 fn row(account: &Account, status: Option<TokenStatus>, entry: Entry) -> AccountRow {
     let last_failure = entry.last_failure.map(|last| {
-        let why = last.explanation.unwrap_or_else(|| Explanation::new(last.failure.name(), ""));
-        let failure = last.failure.name().to_owned();
+        let why = last.explanation.unwrap_or_else(|| Explanation::new(last.what, ""));
+        let failure = last.what.to_owned();
         FailureRow { at: written(last.at), failure, cause: why.cause, cure: why.cure }
     });
     AccountRow {

@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
+    time::SystemTime,
 };
 
 use tokio::sync::watch;
@@ -29,7 +30,7 @@ use crate::{
     policy::throttle::Rarely,
     pop3::Pop3,
     secret::Source,
-    session::{self, House, Ledger, Lobby, Promises},
+    session::{self, House, Ledger, Lobby, Promises, Register},
     smtp::Smtp,
 };
 
@@ -39,6 +40,8 @@ use crate::{
 pub(super) struct Bridge {
     /// When to stop.
     pub(super) stop: Stop,
+    /// When it began.
+    pub(super) since: SystemTime,
     /// What time it is.
     pub(super) clock: SharedClock,
     /// Every token slot.
@@ -117,6 +120,7 @@ impl Bridge {
             tokens: Arc::clone(&tokens),
             roll: roll.subscribe(),
             ledger: Arc::new(Ledger::new(Arc::clone(&clock))),
+            register: Arc::new(Register::new(Arc::clone(&clock))),
             lobby: Arc::new(Lobby::new(Arc::clone(&clock), room)),
             accounts,
             names: Arc::default(),
@@ -131,6 +135,7 @@ impl Bridge {
             fixed,
             reloading: tokio::sync::Mutex::default(),
             stop,
+            since: clock.now(),
             clock,
             tokens,
             certificates,

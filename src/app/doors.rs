@@ -120,6 +120,12 @@ impl Bridge {
         self.doors.lock().unwrap_or_else(PoisonError::into_inner).iter().map(Door::wanted).collect()
     }
 
+    /// Where clients come in, and how.
+    pub(super) fn open_doors(&self) -> Vec<(SocketAddr, config::Listener)> {
+        let doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
+        doors.iter().map(|door| (door.addr, door.wanted())).collect()
+    }
+
     /// Whether a door is open on the port of this address.
     pub(super) fn has_port_of(&self, bind: &str) -> bool {
         let port = bind.rsplit(':').next().and_then(|port| port.parse().ok());

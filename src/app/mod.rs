@@ -17,6 +17,7 @@ mod doors;
 mod expiry;
 mod lock;
 pub mod logging;
+mod overview;
 mod reload;
 mod room;
 mod web;

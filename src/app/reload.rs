@@ -165,6 +165,7 @@ impl Bridge {
             tokens: Arc::clone(&self.tokens),
             roll: self.roll.subscribe(),
             ledger: Arc::clone(&before.ledger),
+            register: Arc::clone(&before.register),
             lobby: Arc::clone(&before.lobby),
             accounts: Arc::clone(&accounts),
             names: Arc::clone(&before.names),

@@ -1,31 +1,22 @@
 //! What the console is given: its password, and a house to show.
 
-use std::{
-    fs, io,
-    path::Path,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{fs, io, path::Path, sync::Arc, time::Duration};
 
-use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tracing::info;
 
 use super::{
     BuildError,
-    accounts::AccountRow,
     authorize::{Authorize, Progress, Way},
     bridge::Bridge,
-    expiry::credential_warning,
+    overview,
 };
 use crate::{
-    account::Grant,
-    clock::{SharedClock, ago, ahead},
+    clock::SharedClock,
     config,
-    console::{self, Begun, Desk, Ended, Failed, Gate, Hosts, Overview, Row, Ways},
+    console::{self, Begun, Desk, Ended, Gate, Hosts, Measures, Overview},
     failure::Explanation,
-    ids::AppName,
-    oauth::Standing,
+    ids::SessionId,
     secret::{Secret, Source, generated},
     store::write_whole,
 };
@@ -76,19 +67,11 @@ impl Desk for Shown {
     }
 
     fn overview(&self) -> Overview {
-        let (bridge, now) = (&self.0, self.0.clock.now());
-        let ends = bridge.tokens.credential_ends();
-        let warnings = ends.into_iter().filter_map(|(app, ends)| credential_warning(&app, ends, now));
-        let rows = bridge.account_rows();
-        Overview {
-            accounts: rows.into_iter().map(|row| in_words(row, &bridge.clock)).collect(),
-            warnings: warnings.collect(),
-            ..Overview::default()
-        }
+        overview::overview(&self.0)
     }
 
-    fn credential_ends(&self) -> Vec<(AppName, SystemTime)> {
-        self.0.tokens.credential_ends()
+    fn measures(&self) -> Measures {
+        overview::measures(&self.0)
     }
 
     async fn begin(&self, login: &str, device: bool) -> Result<Begun, Explanation> {
@@ -112,45 +95,9 @@ impl Desk for Shown {
         })
     }
 
-    fn end_session(&self, _number: u64) -> bool {
-        false
+    fn end_session(&self, number: u64) -> bool {
+        let is_there = self.0.house().register.end(SessionId(number));
+        info!(session.id = number, is_there, "session ended at the console");
+        is_there
     }
-}
-
-fn in_words(row: AccountRow, clock: &SharedClock) -> Row {
-    let now = clock.now();
-    let since = |at: OffsetDateTime| ago(at.into(), now);
-    let last_failure = row.last_failure.map(|last| Failed {
-        when: last.at.map(since).unwrap_or_default(),
-        why: Explanation { cause: last.cause, cure: last.cure },
-    });
-    let consent = [(Grant::AuthorizationCode, Ways::Both), (Grant::DeviceCode, Ways::Device)];
-    let consent = consent.into_iter().find(|(grant, _)| grant.name() == row.grant).map(|(_, ways)| ways);
-    let ill = [Standing::ConsentNeeded, Standing::Failing];
-    Row {
-        login: row.login,
-        mailbox: row.mailbox.unwrap_or_else(|| "by login".to_owned()),
-        app: row.app,
-        grant: row.grant.replace('_', " "),
-        is_well: !ill.iter().any(|standing| standing.name() == row.state),
-        state: state(&row.state).to_owned(),
-        trouble: row.trouble,
-        expires: row.expires_at.map(|at| ahead(at.into(), now)),
-        last_login: row.last_login.map(since),
-        last_failure,
-        consent,
-        settings: Vec::new(),
-    }
-}
-
-/// What the name of a [`Standing`] means.
-fn state(name: &str) -> &str {
-    let words = [
-        (Standing::Ready, "ready"),
-        (Standing::Unused, "not asked for yet"),
-        (Standing::ConsentNeeded, "a person has to sign in"),
-        (Standing::Failing, "failing"),
-        (Standing::PerLogin, "by each login"),
-    ];
-    words.iter().find(|(standing, _)| standing.name() == name).map_or(name, |(_, words)| words)
 }

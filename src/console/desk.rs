@@ -12,8 +12,8 @@ pub trait Desk: Send + Sync + 'static {
     /// How things are.
     fn overview(&self) -> Overview;
 
-    /// When the secret or certificate of each app ends, as far as that is known.
-    fn credential_ends(&self) -> Vec<(AppName, SystemTime)>;
+    /// What a monitoring system is told.
+    fn measures(&self) -> Measures;
 
     /// Begins the consent for an account, by device code or in the browser.
     ///
@@ -121,6 +121,29 @@ pub struct Trouble {
     pub failure: &'static str,
     /// Why, and what to do.
     pub why: Explanation,
+}
+
+/// What a monitoring system is told. Numbers that only grow count from the start of the bridge.
+#[derive(Debug, Clone)]
+pub struct Measures {
+    /// When the bridge has started.
+    pub since: SystemTime,
+    /// Whether clients are let in.
+    pub ready: bool,
+    /// Connections, those before their login among them.
+    pub connections: usize,
+    /// Connections so far, by protocol.
+    pub connected: Vec<(&'static str, u64)>,
+    /// Sessions after their login, by protocol.
+    pub sessions: Vec<(&'static str, u64)>,
+    /// Logins so far, by protocol and by what came of them: `ok`, `upstream_refused`.
+    pub logins: Vec<(&'static str, &'static str, u64)>,
+    /// Bytes that ended sessions have carried, by protocol: to the upstream, and to the client.
+    pub carried: Vec<(&'static str, u64, u64)>,
+    /// Accounts, by how their token is: `ready`, `consent_needed`.
+    pub accounts: Vec<(String, u64)>,
+    /// When the secret or certificate of each app ends, as far as that is known.
+    pub credential_ends: Vec<(AppName, SystemTime)>,
 }
 
 /// One account, in words.

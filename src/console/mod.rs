@@ -32,7 +32,8 @@ use page::Page;
 use rooms::Rooms;
 
 pub use desk::{
-    Attending, Begun, Desk, Ended, Failed, Listening, Minute, Overview, Row, Setting, Trouble, Way, Ways,
+    Attending, Begun, Desk, Ended, Failed, Listening, Measures, Minute, Overview, Row, Setting, Trouble, Way,
+    Ways,
 };
 pub use gate::Gate;
 pub use hosts::Hosts;
@@ -58,7 +59,7 @@ pub fn router<D: Desk>(tokens: Arc<Tokens>, gate: Arc<Gate>, desk: Arc<D>) -> Ro
         // On loopback anybody may know; elsewhere who has a session.
         let answer = if gate.hosts.is_local() || gate.visitor(&headers).is_some() {
             let kind = [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
-            (StatusCode::OK, kind, metrics::text(&told.credential_ends())).into_response()
+            (StatusCode::OK, kind, metrics::text(&told.measures())).into_response()
         } else {
             (StatusCode::UNAUTHORIZED, "Sign in to the console first.\n").into_response()
         };

@@ -40,6 +40,10 @@ pub enum Standing {
 }
 
 impl Standing {
+    /// Every standing.
+    pub const ALL: [Self; 5] =
+        [Self::Ready, Self::Unused, Self::ConsentNeeded, Self::Failing, Self::PerLogin];
+
     /// The name for people and machines: `consent_needed`.
     #[must_use]
     pub fn name(self) -> &'static str {

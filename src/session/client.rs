@@ -238,6 +238,7 @@ fn dismissal(why: &Why) -> Option<Dismissal> {
         | Why::Handshake(_)
         | Why::Idle
         | Why::AccountRemoved
+        | Why::Ended
         | Why::Internal => None,
     }
 }

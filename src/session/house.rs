@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{Ledger, Lobby, Promises};
+use super::{Ledger, Lobby, Promises, Register};
 use crate::{
     account::{Account, Accounts, Verifier},
     dialogue::Capabilities,
@@ -69,6 +69,8 @@ pub struct House {
     pub roll: watch::Receiver<Arc<Accounts>>,
     /// What is remembered of their logins.
     pub ledger: Arc<Ledger>,
+    /// Which sessions are logged in, and how logins have gone of late.
+    pub register: Arc<Register>,
     /// Who of them, and of everybody else, is there.
     pub lobby: Arc<Lobby>,
     /// Checks their passwords.

@@ -36,8 +36,8 @@ pub struct Entry {
 pub struct LastFailure {
     /// When.
     pub at: SystemTime,
-    /// What happened.
-    pub failure: Failure,
+    /// What happened: the name of a [`Failure`], or of a [`Remark`](crate::dialogue::Remark).
+    pub what: &'static str,
     /// Why, and what to do.
     pub explanation: Option<Explanation>,
 }
@@ -76,8 +76,14 @@ impl Ledger {
         if matches!(failure, Failure::BadCredentials | Failure::Throttled) {
             return;
         }
-        let (at, failure, explanation) = (self.clock.now(), *failure, explanation.clone());
-        self.note(account, |entry| entry.last_failure = Some(LastFailure { at, failure, explanation }));
+        let (at, what, explanation) = (self.clock.now(), failure.name(), explanation.clone());
+        self.note(account, |entry| entry.last_failure = Some(LastFailure { at, what, explanation }));
+    }
+
+    /// Notes what the upstream complains of after a login.
+    pub(super) fn complained(&self, account: &Account, what: &'static str, why: Explanation) {
+        let (at, explanation) = (self.clock.now(), Some(why));
+        self.note(account, |entry| entry.last_failure = Some(LastFailure { at, what, explanation }));
     }
 
     fn note(&self, account: &Account, change: impl FnOnce(&mut Entry)) {
@@ -122,6 +128,6 @@ mod tests {
         let why = Explanation::new("no mailbox", "make one");
         ledger.refused(&ann, &Refusal::explained(Failure::UpstreamRefused, why.clone()));
         let remembered = ledger.of(&ann).last_failure.unwrap();
-        assert_eq!((remembered.failure, remembered.explanation), (Failure::UpstreamRefused, Some(why)));
+        assert_eq!((remembered.what, remembered.explanation), ("upstream_refused", Some(why)));
     }
 }

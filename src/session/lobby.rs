@@ -136,6 +136,12 @@ impl Lobby {
         Err(Refusal::explained(Failure::TooManySessions, Explanation::new(cause, cure)))
     }
 
+    /// How many connections there are, those before their login among them.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.crowd().connections()
+    }
+
     /// Whether nobody is there.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -16,13 +16,14 @@ mod ledger;
 mod lobby;
 mod promises;
 mod record;
+mod register;
 mod upstream;
 
 use std::{net::SocketAddr, sync::Arc};
 
 use bytes::BytesMut;
 use tokio::{net::TcpStream, time::Instant};
-use tracing::{Instrument as _, info, info_span, warn};
+use tracing::{Instrument as _, info, info_span};
 
 use crate::{
     account::Claim,
@@ -47,6 +48,7 @@ pub use ledger::{Entry, LastFailure, Ledger};
 pub use lobby::{Lobby, Place};
 pub use promises::Promises;
 pub use record::{Closed, Interrupted, Why};
+pub use register::{Came, LOGIN_OK, MINUTES, Minute, Present, Register, Totals, Trouble};
 
 /// What a client reads in the place of a greeting that there is no room for.
 #[must_use]
@@ -69,7 +71,8 @@ pub async fn attend<P: Protocol>(
     let from = ClientAddr::new(peer);
     let span = info_span!("session", session.id = %id, protocol = P::KIND.name(), client.addr = %from);
     let serving = async {
-        let mut record = Record::open(looks);
+        let came = Came { protocol: P::KIND, client: from };
+        let mut record = Record::open(looks, id, came, &house.register);
         record.came_by(entrance.line());
         let result = serve::<P>(Stream::Plain(stream), entrance, from, &house, &mut record).await;
         record.close(result);
@@ -112,11 +115,11 @@ async fn log_in<P: Protocol>(
         match admitted {
             Ok(Admitted { upstream, seat }) => {
                 let conn = client.accept(&upstream.welcome).await?;
-                record.logged_in(&house.ledger);
+                record.logged_in(house);
                 return Ok(Ok((conn, upstream.conn, seat)));
             }
             Err(refusal) => {
-                record.refused(&refusal, &house.ledger);
+                record.refused(&refusal, house);
                 if !client.reject(&refusal, house).await? {
                     return Ok(Err(Closed::Refused));
                 }
@@ -218,9 +221,10 @@ async fn relay<P: Protocol>(
         Side { stream, early }
     };
     let mut carried = Carried::default();
+    let noted = &*record;
     let glance = |chunk: &[u8]| {
         if let Some(remark) = P::remark(chunk) {
-            warn!(remark = remark.name, meaning = remark.meaning, "upstream ends or limits the session");
+            noted.remarked(remark, house);
         }
     };
     let splicing = splice(side(client), side(upstream), house.timing.idle_timeout, &mut carried, glance);
@@ -230,6 +234,7 @@ async fn relay<P: Protocol>(
         end = splicing => end_of_splice(end),
         () = house.cut.cancelled() => Err(Why::ShuttingDown),
         () = house.removal(account.as_deref()) => Err(Why::AccountRemoved),
+        () = noted.ended() => Err(Why::Ended),
     };
     record.carried(carried);
     end.map_err(Interrupted::relay)

@@ -1,15 +1,19 @@
 //! What is written about a session: one closing line, and one line for each refused login.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::SystemTime};
 
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use super::Ledger;
+use super::{
+    House,
+    register::{Came, Presence, Register, Trouble},
+};
 use crate::{
     account::{Account, Claim, Verified},
-    dialogue::Violation,
-    failure::{Failure, Refusal, printable},
+    dialogue::{Remark, Violation},
+    failure::{Explanation, Failure, Refusal, printable},
+    ids::SessionId,
     net::{accept::HandshakeError, splice::Carried},
     policy::{
         Permit,
@@ -62,6 +66,8 @@ pub enum Why {
     Idle,
     /// A reload took the account away.
     AccountRemoved,
+    /// Somebody ended it, at the console.
+    Ended,
     /// The bridge shuts down.
     ShuttingDown,
     /// A dialogue asked for what its offer does not hold.
@@ -80,6 +86,7 @@ impl Why {
             Self::TooManyAttempts => "too_many_attempts",
             Self::Idle => "idle",
             Self::AccountRemoved => "account_removed",
+            Self::Ended => "ended",
             Self::ShuttingDown => "shutting_down",
             Self::Internal => "internal",
         }
@@ -107,6 +114,7 @@ impl Why {
             | Self::TooManyAttempts
             | Self::Idle
             | Self::AccountRemoved
+            | Self::Ended
             | Self::ShuttingDown
             | Self::Internal => return,
         };
@@ -119,6 +127,10 @@ impl Why {
 #[derive(Debug)]
 pub(super) struct Record {
     looks: bool,
+    id: SessionId,
+    came: Came,
+    register: Arc<Register>,
+    presence: Option<Presence>,
     opened: Instant,
     shown_at: Option<Instant>,
     line: Line,
@@ -140,9 +152,16 @@ pub(super) struct Record {
 
 impl Record {
     /// Begins. Of a client that only looks whether somebody is there nothing is told but to those who look closely.
-    pub(super) fn open(looks: bool) -> Self {
+    pub(super) fn open(looks: bool, id: SessionId, came: Came, register: &Arc<Register>) -> Self {
+        if !looks {
+            register.connected(came.protocol);
+        }
         Self {
             looks,
+            id,
+            came,
+            register: Arc::clone(register),
+            presence: None,
             opened: Instant::now(),
             shown_at: None,
             line: Line::Clear,
@@ -214,22 +233,55 @@ impl Record {
         self.upstream = Some(upstream);
     }
 
-    pub(super) fn logged_in(&mut self, ledger: &Ledger) {
+    pub(super) fn logged_in(&mut self, house: &House) {
         self.failure = None;
         if let Some(account) = &self.verified {
-            ledger.logged_in(account);
+            house.ledger.logged_in(account);
         }
+        let (account, mailbox) =
+            (self.account.clone().unwrap_or_default(), self.mailbox.clone().unwrap_or_default());
+        self.presence = Some(self.register.logged_in(&self.came, self.id, account, mailbox));
         self.login_ms = self.shown_at.map(millis_since);
+    }
+
+    /// Waits until somebody ends the session.
+    pub(super) async fn ended(&self) {
+        match &self.presence {
+            Some(presence) => presence.end().cancelled().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Writes what the upstream says after the login that a person should know of.
+    pub(super) fn remarked(&self, remark: Remark, house: &House) {
+        warn!(
+            account = self.account,
+            mailbox = self.mailbox,
+            remark = remark.name,
+            meaning = remark.meaning,
+            "upstream ends or limits the session"
+        );
+        let why = Explanation::new(remark.meaning, "");
+        if let Some(account) = &self.verified {
+            house.ledger.complained(account, remark.name, why.clone());
+        }
+        self.register.complained(self.trouble(remark.name, why));
+    }
+
+    fn trouble(&self, what: &'static str, why: Explanation) -> Trouble {
+        let (came, login) = (self.came.clone(), self.login.clone());
+        Trouble { at: SystemTime::UNIX_EPOCH, times: 1, came, login, what, why }
     }
 
     pub(super) fn carried(&mut self, carried: Carried) {
         self.carried = carried;
+        self.register.carried(self.came.protocol, carried);
     }
 
     /// Writes what a failed login was: to the log alone where the client must not know.
-    pub(super) fn refused(&mut self, refusal: &Refusal, ledger: &Ledger) {
+    pub(super) fn refused(&mut self, refusal: &Refusal, house: &House) {
         if let Some(account) = &self.verified {
-            ledger.refused(account, refusal);
+            house.ledger.refused(account, refusal);
         }
         let Refusal { failure, explanation, .. } = refusal;
         let reason = match (failure, self.denied) {
@@ -250,6 +302,9 @@ impl Record {
             cure = explanation.as_ref().map(|why| why.cure.as_str()),
             "login refused"
         );
+        let words = || Explanation::new(reason.unwrap_or(failure.name()).replace('_', " "), "");
+        let trouble = self.trouble(failure.name(), explanation.clone().unwrap_or_else(words));
+        self.register.refused(trouble, self.verified.is_some());
         self.failure = Some(*failure);
     }
 
@@ -282,6 +337,7 @@ impl Record {
                     | Why::TooManyAttempts
                     | Why::Idle
                     | Why::AccountRemoved
+                    | Why::Ended
                     | Why::ShuttingDown
                     | Why::Internal => None,
                 };

@@ -70,6 +70,12 @@ impl Crowd {
         self.sessions.remove(session);
     }
 
+    /// How many connections there are.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections
+    }
+
     /// Whether nobody is there.
     #[must_use]
     pub fn is_empty(&self) -> bool {
