@@ -32,7 +32,10 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 
-use super::{certs::Certs, count::Count};
+use super::{
+    certs::{Certs, Leaf},
+    count::Count,
+};
 
 pub use answer::{Answer, Gate};
 pub use apps::{Challenge, Registration, SecretState};
@@ -48,6 +51,15 @@ pub use token::{Claims, Invalid, Issuer, tenant_id};
 pub const APP: (&str, &str, &str) =
     ("contoso.onmicrosoft.com", "22222222-2222-4222-8222-222222222222", "s3cr3t~of.the-APP_registration");
 
+/// What an authority is called that is not to be found by its port: the URLs that it takes for its own.
+#[derive(Debug, Clone, Copy)]
+pub struct KnownAs {
+    /// What the paths of Entra's endpoints stand behind: `https://login.microsoftonline.com`.
+    pub base: &'static str,
+    /// Google's token endpoint, which is served at `/token`.
+    pub google_token: &'static str,
+}
+
 /// A running authority, ended when it is dropped.
 pub struct Authority {
     https: https::Server,
@@ -57,6 +69,7 @@ pub struct Authority {
 struct Shared {
     issuer: Arc<Issuer>,
     addr: OnceLock<SocketAddr>,
+    known_as: Option<KnownAs>,
     apps: Mutex<Vec<Registration>>,
     people: Mutex<people::People>,
     service_accounts: Mutex<Vec<ServiceAccount>>,
@@ -85,24 +98,30 @@ struct Answers {
 impl Authority {
     /// Opens for business on a free port, knowing [`APP`].
     pub fn start(certs: &Certs) -> Self {
-        Self::answering(certs, Some(Answer::Issue))
+        Self::answering(certs.leaf(), Some(Answer::Issue), None)
+    }
+
+    /// As [`Authority::start`], with another certificate and called by other names.
+    pub fn start_as(leaf: Leaf, known_as: KnownAs) -> Self {
+        Self::answering(leaf, Some(Answer::Issue), Some(known_as))
     }
 
     /// As [`Authority::start`], but every request waits until [`Authority::next`] says what it gets.
     pub fn scripted(certs: &Certs) -> Self {
-        Self::answering(certs, None)
+        Self::answering(certs.leaf(), None, None)
     }
 
-    fn answering(certs: &Certs, otherwise: Option<Answer>) -> Self {
-        let shared = Arc::new(Shared::new(otherwise));
+    fn answering(leaf: Leaf, otherwise: Option<Answer>, known_as: Option<KnownAs>) -> Self {
+        let shared = Arc::new(Shared::new(otherwise, known_as));
         let router = Router::new()
             .route("/{tenant}/oauth2/v2.0/authorize", get(authorize::endpoint))
             .route("/{tenant}/oauth2/v2.0/devicecode", post(device::endpoint))
             .route("/{tenant}/oauth2/v2.0/token", post(request::endpoint))
             .route("/{tenant}/oauth2/token", post(request::older_endpoint))
             .route("/google/token", post(google::endpoint))
+            .route("/token", post(google::endpoint))
             .with_state(Arc::clone(&shared));
-        let https = https::Server::start(certs.acceptor(), router);
+        let https = https::Server::start(leaf.acceptor(), router);
         shared.addr.set(https.door.addr()).unwrap();
         let authority = Self { https, shared };
         authority.register(APP.0, APP.1, APP.2);
@@ -184,10 +203,11 @@ impl Authority {
 }
 
 impl Shared {
-    fn new(otherwise: Option<Answer>) -> Self {
+    fn new(otherwise: Option<Answer>, known_as: Option<KnownAs>) -> Self {
         Self {
             issuer: Arc::new(Issuer::new()),
             addr: OnceLock::new(),
+            known_as,
             apps: Mutex::default(),
             people: Mutex::default(),
             service_accounts: Mutex::default(),
@@ -209,7 +229,15 @@ impl Shared {
 
     /// A path of this server as a URL.
     fn url(&self, path: &str) -> String {
-        format!("https://localhost:{}{path}", self.addr.get().unwrap().port())
+        match self.known_as {
+            Some(known_as) => format!("{}{path}", known_as.base),
+            None => format!("https://localhost:{}{path}", self.addr.get().unwrap().port()),
+        }
+    }
+
+    /// Google's token endpoint.
+    fn google_url(&self) -> String {
+        self.known_as.map_or_else(|| self.url("/google/token"), |known_as| known_as.google_token.to_owned())
     }
 
     /// Remembers what no log may hold.

@@ -156,6 +156,13 @@ impl Identity {
         Self { certificate: certificate.pem(), der: certificate.der().to_vec(), key: Arc::new(key) }
     }
 
+    /// One that another program has made: the certificate, and the key in PKCS #8.
+    pub fn read(certificate_pem: &str, key_pem: &str) -> Self {
+        let der = pem::parse(certificate_pem).unwrap().into_contents();
+        let key = KeyPair::from_pem(key_pem).unwrap();
+        Self { certificate: certificate_pem.to_owned(), der, key: Arc::new(key) }
+    }
+
     /// The certificate.
     pub fn certificate_pem(&self) -> String {
         self.certificate.clone()

@@ -16,7 +16,11 @@ pub struct Client {
 impl Client {
     /// Connects.
     pub async fn connect(addr: SocketAddr) -> Self {
-        let stream = TcpStream::connect(addr).await.unwrap();
+        Self::on(TcpStream::connect(addr).await.unwrap())
+    }
+
+    /// On a connection that was made elsewhere.
+    pub fn on(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         Self { wire: Wire::new(stream) }
     }

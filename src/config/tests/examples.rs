@@ -46,7 +46,7 @@ fn every_example_is_without_a_mistake() {
         assert_eq!(loaded.warnings(), []);
         seen += 1;
     }
-    assert_eq!(seen, 6);
+    assert_eq!(seen, 7);
 }
 
 /// A copy of an example with the files beside it that it tells people to make.

@@ -113,7 +113,7 @@ impl Shared {
             .map(|account| assertion::read::<Assertion>(assertion, header.alg, &account.identity));
         let claims = read.find_map(Result::ok).ok_or("Invalid JWT Signature.")?;
         let now = token::now();
-        if claims.aud != self.url("/google/token") {
+        if claims.aud != self.google_url() {
             return Err(format!("Invalid JWT: its aud is {}", claims.aud));
         }
         if claims.iat > now || claims.exp <= now || claims.exp - claims.iat > 3600 {
@@ -128,7 +128,7 @@ impl Shared {
 impl Authority {
     /// The token endpoint as a service account's key file has it.
     pub fn google_token_url(&self) -> String {
-        self.shared.url("/google/token")
+        self.shared.google_url()
     }
 
     /// Makes a service account known, in the place of one with the same name.
