@@ -11,7 +11,8 @@ use bytes::BytesMut;
 use zeroize::Zeroize as _;
 
 use crate::{
-    failure::{Failure, Refusal, printable},
+    explain::upstream,
+    failure::{Failure, Fault, Refusal, printable},
     ids::ProtocolKind,
     sasl::{Credentials, Mechanism},
     secret::Secret,
@@ -338,6 +339,23 @@ pub struct Remark {
     pub name: &'static str,
     /// What it means.
     pub meaning: &'static str,
+    /// What to do about it.
+    pub cure: &'static str,
+    /// Who has to.
+    pub fault: Fault,
+}
+
+impl Remark {
+    /// What is known of `said`, the beginning of a reply without its tag. What comes behind its first line is not
+    /// looked at.
+    #[must_use]
+    pub fn of(said: &[u8]) -> Option<Self> {
+        /// A reply line of SMTP has 512 octets (RFC 5321 §4.5.3.1.5).
+        const LONGEST: usize = 512;
+        let line = said[..said.len().min(LONGEST)].split(|&byte| byte == b'\r').next().unwrap_or_default();
+        let entry = upstream::afterwards(&String::from_utf8_lossy(line))?;
+        Some(Self { name: entry.name, meaning: entry.cause, cure: entry.cure, fault: entry.fault })
+    }
 }
 
 /// Writes one line, its end included: CR LF, as in every protocol.

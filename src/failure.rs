@@ -109,8 +109,12 @@ impl Failure {
 pub enum Fault {
     /// The legacy mail program, or the person who typed its password.
     Client,
+    /// The person whose mailbox it is.
+    User,
     /// Whoever keeps the bridge's configuration and the app registration.
     Operator,
+    /// Whoever administers the tenant or the Workspace.
+    Administrator,
     /// The token authority.
     Authority,
     /// The mailbox's server.
@@ -120,12 +124,25 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Everybody.
+    pub const ALL: [Self; 7] = [
+        Self::Client,
+        Self::User,
+        Self::Operator,
+        Self::Administrator,
+        Self::Authority,
+        Self::Upstream,
+        Self::Bridge,
+    ];
+
     /// The name in logs: `authority`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Client => "client",
+            Self::User => "user",
             Self::Operator => "operator",
+            Self::Administrator => "administrator",
             Self::Authority => "authority",
             Self::Upstream => "upstream",
             Self::Bridge => "bridge",
@@ -142,13 +159,30 @@ pub struct Explanation {
     pub cause: String,
     /// What to do about it; empty where nothing but waiting helps.
     pub cure: String,
+    /// Who has to act, and whether waiting helps, where more is known of it than its [`Failure`] tells.
+    pub blame: Option<Blame>,
+}
+
+/// Whose fault a known trouble is, and whether it passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Blame {
+    /// Who has to act.
+    pub fault: Fault,
+    /// Whether trying again helps: it passes without anybody changing anything.
+    pub passes: bool,
 }
 
 impl Explanation {
     /// Joins what is wrong and what to do about it.
     #[must_use]
     pub fn new(cause: impl Into<String>, cure: impl Into<String>) -> Self {
-        Self { cause: cause.into(), cure: cure.into() }
+        Self { cause: cause.into(), cure: cure.into(), blame: None }
+    }
+
+    /// The same with who has to act, and whether trying again helps.
+    #[must_use]
+    pub fn blaming(self, fault: Fault, passes: bool) -> Self {
+        Self { blame: Some(Blame { fault, passes }), ..self }
     }
 
     /// One line of printable ASCII, at most [`LONGEST_LINE`] characters: `cause: cure`.
@@ -209,6 +243,23 @@ impl Refusal {
     #[must_use]
     pub fn for_the_log_alone(self) -> Self {
         Self { private: true, ..self }
+    }
+
+    /// Who has to act: by what is known of this very trouble, else by the kind of failure.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        self.blame().fault
+    }
+
+    /// Whether trying again helps, likewise.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        self.blame().passes
+    }
+
+    fn blame(&self) -> Blame {
+        let by_kind = Blame { fault: self.failure.fault(), passes: self.failure.is_temporary() };
+        self.explanation.as_ref().and_then(|why| why.blame).unwrap_or(by_kind)
     }
 
     /// The explanation as one line fit for the wire, if there is one.

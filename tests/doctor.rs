@@ -189,7 +189,13 @@ async fn a_host_that_is_none_and_a_port_that_is_closed_are_named_and_smtp_is_tri
     let host = format!("host = \"localhost\", port = {port}");
     edit(folder, &host, &host.replace("localhost", "nowhere.invalid"));
     let ann = examined(folder, &world.authority, ANN, 1);
-    fails_at(&ann, "imap", "name_lookup", "cannot look up nowhere.invalid", "check the host in the provider");
+    fails_at(
+        &ann,
+        "imap",
+        "name_lookup",
+        "cannot look up nowhere.invalid",
+        "check the host in the configuration",
+    );
     is_well(&ann, "smtp", "session");
 }
 
@@ -202,7 +208,7 @@ async fn a_certificate_for_another_host_is_refused_behind_the_first_byte_and_beh
     });
     let ann = examined(world.folder.path(), &world.authority, ANN, 1);
     for protocol in ["imap", "smtp"] {
-        let cure = "the host in the provider must be that of its certificate";
+        let cure = "name the host in the configuration as its certificate does";
         fails_at(&ann, protocol, "tls", "certificate of localhost refused", cure);
     }
 }
@@ -270,7 +276,7 @@ async fn smtp_auth_that_is_disabled_is_told_with_the_command_that_enables_it() {
     world.exchange.disable_smtp_auth();
     let ann = examined(world.folder.path(), &world.authority, ANN, 1);
     let cure = "Set-CASMailbox -SmtpClientAuthenticationDisabled $false";
-    fails_at(&ann, "smtp", "login", "SMTP AUTH is switched off for the mailbox (5.7.139)", cure);
+    fails_at(&ann, "smtp", "login", "SMTP AUTH is off for the mailbox (5.7.139)", cure);
     is_well(&ann, "imap", "mailbox");
     assert_eq!(world.authority.requests().get(), 1, "no token helps");
 }

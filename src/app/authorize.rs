@@ -226,7 +226,7 @@ fn progress(outcome: &Outcome) -> Progress {
         Ok(Consented { signed_in, expires_at, .. }) => {
             Progress::Done { signed_in: signed_in.clone(), expires_at: (*expires_at).into() }
         }
-        Err(Explanation { cause, cure }) => Progress::Failed { cause: cause.clone(), cure: cure.clone() },
+        Err(Explanation { cause, cure, .. }) => Progress::Failed { cause: cause.clone(), cure: cure.clone() },
     }
 }
 

@@ -78,7 +78,7 @@ fn in_words(row: AccountRow, settings: Vec<Setting>, now: SystemTime) -> Row {
     let since = |at: OffsetDateTime| ago(at.into(), now);
     let last_failure = row.last_failure.map(|last| Failed {
         when: last.at.map(since).unwrap_or_default(),
-        why: Explanation { cause: last.cause, cure: last.cure },
+        why: Explanation::new(last.cause, last.cure),
     });
     let consent = [(Grant::AuthorizationCode, Ways::Both), (Grant::DeviceCode, Ways::Device)];
     let consent = consent.into_iter().find(|(grant, _)| grant.name() == row.grant).map(|(_, ways)| ways);

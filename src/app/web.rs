@@ -91,7 +91,7 @@ impl Desk for Shown {
         Ok(match self.0.consenter.progress(id, Duration::ZERO).await? {
             Progress::Pending => None,
             Progress::Done { signed_in, .. } => Some(Ended::Done { signed_in }),
-            Progress::Failed { cause, cure } => Some(Ended::Failed(Explanation { cause, cure })),
+            Progress::Failed { cause, cure } => Some(Ended::Failed(Explanation::new(cause, cure))),
         })
     }
 

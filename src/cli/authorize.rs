@@ -137,7 +137,7 @@ async fn finished(begun: &Begun, through: &Through<'_>) -> Result<String, String
             progress = through.progress(&begun.id) => match progress? {
                 Progress::Pending => {}
                 Progress::Done { signed_in, expires_at } => return Ok(done(begun, signed_in, expires_at)),
-                Progress::Failed { cause, cure } => return Err(explained(&Explanation { cause, cure })),
+                Progress::Failed { cause, cure } => return Err(explained(&Explanation::new(cause, cure))),
             },
             line = line => match line {
                 Some(address) if address.trim().is_empty() => {}

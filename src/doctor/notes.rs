@@ -86,7 +86,7 @@ impl Notes {
         outcome: Outcome,
         milliseconds: u64,
         found: String,
-        Explanation { cause, cure }: Explanation,
+        Explanation { cause, cure, .. }: Explanation,
     ) {
         let cure = Some(cure).filter(|cure| !cure.is_empty());
         let hop = Hop::well(self.protocol, step, found);

@@ -9,7 +9,12 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 
-use crate::{failure::Explanation, ids::ProtocolKind, secret::Secret};
+use super::entry::{Entry, Met, Sign};
+use crate::{
+    failure::{Explanation, Fault},
+    ids::ProtocolKind,
+    secret::Secret,
+};
 
 /// The longest token that is read, in bytes: Entra's have up to some ten thousand.
 const LONGEST_TOKEN: usize = 64 * 1024;
@@ -83,24 +88,20 @@ impl Claims {
     /// token (Microsoft, "Role Based Access Control for Applications in Exchange Online").
     #[must_use]
     pub fn lacks(&self, kind: ProtocolKind) -> Option<Explanation> {
-        if self.is_for(&GRAPH) {
-            return Some(Explanation::new(
-                "the token is for Microsoft Graph, which serves neither IMAP nor POP3 nor SMTP",
-                "let scopes name those of https://outlook.office.com alone",
-            ));
-        }
         let needed = self.permission(kind);
+        if self.is_for(&GRAPH) {
+            return Some(explained(&TABLE[0], needed, kind));
+        }
         let has = |name: &str| self.permissions.iter().any(|held| held.eq_ignore_ascii_case(name));
         if self.permissions.is_empty() || !self.is_for(&EXCHANGE) || has(needed) {
             return None;
         }
-        let protocol = kind.name().to_ascii_uppercase();
-        let cause = if has("full_access_as_app") {
-            format!("the app has full_access_as_app, a role for EWS that does not serve {protocol}")
-        } else {
-            format!("the token lacks the permission {needed}")
+        let known = match (self.is_app, has("full_access_as_app")) {
+            (true, true) => &TABLE[1],
+            (true, false) => &TABLE[2],
+            (false, _) => &TABLE[3],
         };
-        Some(Explanation::new(cause, self.cure(needed)))
+        Some(explained(known, needed, kind))
     }
 
     /// The permission of "Office 365 Exchange Online" that a protocol needs. Microsoft, "Authenticate an
@@ -116,14 +117,6 @@ impl Claims {
         }
     }
 
-    fn cure(&self, needed: &str) -> String {
-        if self.is_app {
-            format!("grant it {needed} of Office 365 Exchange Online, with admin consent")
-        } else {
-            format!("give the app {needed} in Entra > API permissions, then authorize again")
-        }
-    }
-
     fn is_for(&self, resource: &[&str]) -> bool {
         let host = |audience: &str| {
             let audience = audience.to_ascii_lowercase();
@@ -131,6 +124,52 @@ impl Claims {
         };
         self.audience.iter().any(|audience| resource.contains(&host(audience).as_str()))
     }
+}
+
+const OUTLOOK: &str = "Microsoft, \"Authenticate an IMAP, POP or SMTP connection using OAuth\"";
+
+/// What tokens lack. `PERMISSION` stands for what a protocol needs, `PROTOCOL` for its name.
+pub(super) const TABLE: &[Entry; 4] = &[
+    Entry::new(
+        Met::Token,
+        Sign::Claim("aud names Microsoft Graph"),
+        Fault::Operator,
+        "the token is for Microsoft Graph, which serves neither IMAP nor POP3 nor SMTP",
+        "let scopes name those of https://outlook.office.com alone",
+    )
+    .named("graph_audience")
+    .by(OUTLOOK),
+    Entry::new(
+        Met::Token,
+        Sign::Claim("roles has full_access_as_app and not PERMISSION"),
+        Fault::Administrator,
+        "the app has full_access_as_app, a role for EWS that does not serve PROTOCOL",
+        GRANT_IT,
+    )
+    .named("full_access_as_app")
+    .by(OUTLOOK),
+    Entry::new(Met::Token, Sign::Claim("roles lacks PERMISSION"), Fault::Administrator, LACKS, GRANT_IT)
+        .named("role_missing")
+        .by(OUTLOOK),
+    Entry::new(
+        Met::Token,
+        Sign::Claim("scp lacks PERMISSION"),
+        Fault::Operator,
+        LACKS,
+        "give the app PERMISSION in Entra > API permissions, then authorize again",
+    )
+    .named("scope_missing")
+    .by(OUTLOOK),
+];
+
+const LACKS: &str = "the token lacks the permission PERMISSION";
+
+const GRANT_IT: &str = "grant it PERMISSION of Office 365 Exchange Online, with admin consent";
+
+fn explained(known: &Entry, needed: &str, kind: ProtocolKind) -> Explanation {
+    let protocol = kind.name().to_ascii_uppercase();
+    let named = |text: &str| text.replace("PERMISSION", needed).replace("PROTOCOL", &protocol);
+    Explanation::new(named(known.cause), named(known.cure)).blaming(known.fault, known.passes)
 }
 
 /// Exchange Online in the audience, in every cloud: by its hosts, or by the id of its app.

@@ -1,43 +1,9 @@
 //! What an IMAP upstream says after the login and a person should know of.
 //!
 //! Exchange Online accepts a token and then tells the trouble in the reply to the next command, or ends
-//! the session with a sentence. The bytes are carried as they are; this only recognises them.
+//! the session with a sentence. The bytes are carried as they are; this only recognises where a reply begins.
 
 use crate::dialogue::Remark;
-
-/// After a tag.
-const TAGGED: [(&[u8], Remark); 3] = [
-    (b"BAD User is authenticated but not connected", AUTHENTICATED_NOT_CONNECTED),
-    (b"BAD Request is throttled", THROTTLED),
-    (b"NO Request is throttled", THROTTLED),
-];
-
-/// Without one.
-const UNTAGGED: [(&[u8], Remark); 2] = [
-    (
-        b"* BYE Session invalidated - AccessTokenExpired",
-        Remark {
-            name: "access_token_expired",
-            meaning: "the upstream ends a session when its access token expires; the client logs in again",
-        },
-    ),
-    (
-        b"* BYE Connection closed. 14",
-        Remark {
-            name: "connection_closed_14",
-            meaning: "the upstream accepted the access token and could not open the mailbox",
-        },
-    ),
-];
-
-const AUTHENTICATED_NOT_CONNECTED: Remark = Remark {
-    name: "authenticated_not_connected",
-    meaning: "the upstream accepted the access token, but it may not open this mailbox: wrong mailbox name, \
-              no permission on it, IMAP disabled for it, or a service principal that is not registered",
-};
-
-const THROTTLED: Remark =
-    Remark { name: "throttled", meaning: "the upstream asks the client to send commands more slowly" };
 
 /// Longer tags than this are no client's; the search for the tag's end stops here.
 const LONGEST_TAG: usize = 64;
@@ -45,14 +11,11 @@ const LONGEST_TAG: usize = 64;
 /// Recognises a known sentence at the very beginning of `chunk`.
 pub(super) fn remark(chunk: &[u8]) -> Option<Remark> {
     if chunk.starts_with(b"* ") {
-        return known(&UNTAGGED, chunk);
+        return if chunk.starts_with(b"* BYE ") { Remark::of(chunk) } else { None };
     }
     let tag = chunk.iter().take(LONGEST_TAG).position(|&byte| byte == b' ')?;
-    known(&TAGGED, &chunk[tag + 1..])
-}
-
-fn known(table: &[(&[u8], Remark)], text: &[u8]) -> Option<Remark> {
-    table.iter().find(|(sentence, _)| text.starts_with(sentence)).map(|&(_, remark)| remark)
+    let said = &chunk[tag + 1..];
+    if said.starts_with(b"BAD ") || said.starts_with(b"NO ") { Remark::of(said) } else { None }
 }
 
 #[cfg(test)]

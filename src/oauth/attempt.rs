@@ -297,7 +297,7 @@ fn unusable(error: &StoreError) -> Unissued {
 pub(super) fn name_what_is_missing(spec: &Spec, granted: &Granted) {
     let Some(claims) = Claims::read(&granted.issued.token) else { return };
     for kind in &spec.protocols {
-        if let Some(Explanation { cause, cure }) = claims.lacks(*kind) {
+        if let Some(Explanation { cause, cure, .. }) = claims.lacks(*kind) {
             warn!(
                 protocol = kind.name(),
                 owner = spec.owner,

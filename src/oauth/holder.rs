@@ -148,7 +148,7 @@ impl Slot {
 /// Names what a person would have to consent to again, now and not at the first login that fails.
 fn name_uncovered(spec: &Spec, record: Option<&Record>) {
     for kind in record.map(|record| spec.uncovered_by(&record.scopes)).unwrap_or_default() {
-        let Explanation { cause, cure } = consent::does_not_cover(&spec.login, kind);
+        let Explanation { cause, cure, .. } = consent::does_not_cover(&spec.login, kind);
         warn!(protocol = kind.name(), owner = spec.owner, cause, cure, "a consent does not cover a protocol");
     }
 }

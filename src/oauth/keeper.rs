@@ -372,9 +372,8 @@ fn settle(slot: &Slot, outcome: Result<Fresh, Unissued>, clock: &SharedClock) {
             // An outage is worth one warning, and another when its cause changes.
             let is_news = state.unissued(unissued, clock.now(), clock.fraction());
             drop(state);
-            let Refusal { failure, explanation, .. } = refusal;
-            let (cause, cure) = explanation.map(|why| (why.cause, why.cure)).unwrap_or_default();
-            let (failure, fault) = (failure.name(), failure.fault().name());
+            let (failure, fault) = (refusal.failure.name(), refusal.fault().name());
+            let (cause, cure) = refusal.explanation.map(|why| (why.cause, why.cure)).unwrap_or_default();
             if is_news {
                 warn!(failure, fault, cause, cure, retry_after, "token not obtained");
             } else {

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     account::{Account, Claim, Verified},
     dialogue::{Remark, Violation},
-    failure::{Explanation, Failure, Refusal, printable},
+    failure::{Explanation, Failure, Fault, Refusal, printable},
     ids::SessionId,
     net::{accept::HandshakeError, splice::Carried},
     policy::{
@@ -143,7 +143,7 @@ pub(super) struct Record {
     upstream: Option<String>,
     phase: String,
     denied: Option<Denied>,
-    failure: Option<Failure>,
+    failure: Option<(Failure, Fault)>,
     interrupted: Option<&'static str>,
     error: Option<String>,
     outcome: &'static str,
@@ -258,10 +258,12 @@ impl Record {
             account = self.account,
             mailbox = self.mailbox,
             remark = remark.name,
-            meaning = remark.meaning,
+            fault = remark.fault.name(),
+            cause = remark.meaning,
+            cure = remark.cure,
             "upstream ends or limits the session"
         );
-        let why = Explanation::new(remark.meaning, "");
+        let why = Explanation::new(remark.meaning, remark.cure);
         if let Some(account) = &self.verified {
             house.ledger.complained(account, remark.name, why.clone());
         }
@@ -294,7 +296,8 @@ impl Record {
             login = self.login,
             mailbox = self.mailbox,
             failure = failure.name(),
-            fault = failure.fault().name(),
+            fault = refusal.fault().name(),
+            retry_helps = refusal.may_pass(),
             phase = self.phase,
             upstream.addr = self.upstream,
             reason,
@@ -305,7 +308,7 @@ impl Record {
         let words = || Explanation::new(reason.unwrap_or(failure.name()).replace('_', " "), "");
         let trouble = self.trouble(failure.name(), explanation.clone().unwrap_or_else(words));
         self.register.refused(trouble, self.verified.is_some());
-        self.failure = Some(*failure);
+        self.failure = Some((*failure, refusal.fault()));
     }
 
     pub(super) fn close(mut self, result: Result<Closed, Interrupted>) {
@@ -361,8 +364,8 @@ impl Drop for Record {
             client.tls = self.tls,
             upstream.addr = self.upstream,
             phase = self.phase,
-            failure = self.failure.map(Failure::name),
-            fault = self.failure.map(|failure| failure.fault().name()),
+            failure = self.failure.map(|(failure, _)| failure.name()),
+            fault = self.failure.map(|(_, fault)| fault.name()),
             interrupted = self.interrupted,
             error = self.error,
             bytes.up = self.carried.up,

@@ -1,41 +1,45 @@
 //! What the numbers and words of authorities mean, and who has to do what about it.
 //!
 //! The same number may ask for different things: where an app logs in as itself, an administrator or
-//! the operator acts; where a person has signed in, often that person. The table for the flow is
+//! the operator acts; where a person has signed in, often that person. The entries for the flow are
 //! asked first, then the others.
 
 use super::{ErrorBody, Flow, google, operator, people};
+use crate::{
+    explain::entry::{Entry, Met, Sign},
+    failure::Fault,
+};
 
-/// Who has to act.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Who {
-    /// The person whose mailbox it is.
-    User,
-    /// Whoever administers the tenant or the Workspace.
-    Admin,
-    /// Whoever keeps the bridge's configuration and the app registration.
-    Operator,
-    /// Nobody: it passes.
-    Nobody,
-}
+/// Where the numbers are from.
+const NUMBERS: &str = "Microsoft, \"Microsoft Entra authentication and authorization error codes\"";
 
-/// A number of Entra's, who acts, what it means, and what to do.
+/// A number that an app hears which logs in as itself.
 ///
-/// Causes are written to stand behind `app NAME:` and, but for the operator's, `account LOGIN:`; in a
-/// cure, `LOGIN` stands for the login.
-pub(super) type Entry = (u64, Who, &'static str, &'static str);
-
-/// What an answer means.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Meaning {
-    pub(super) who: Who,
-    pub(super) cause: &'static str,
-    pub(super) cure: &'static str,
-    /// The number by which it was found.
-    pub(super) code: Option<u64>,
+/// Causes are written to stand behind `app NAME:` and, but for the operator's, `account LOGIN:`.
+pub(super) const fn of_app(number: u64, fault: Fault, cause: &'static str, cure: &'static str) -> Entry {
+    Entry::new(Met::AuthorityToApp, Sign::Number(number), fault, cause, cure).by(NUMBERS)
 }
 
-/// The tables in the order in which a flow asks them.
+/// A number that any flow can meet.
+pub(super) const fn of_any(number: u64, fault: Fault, cause: &'static str, cure: &'static str) -> Entry {
+    Entry::new(Met::Authority, Sign::Number(number), fault, cause, cure).by(NUMBERS)
+}
+
+/// A number that is about somebody who has signed in, or should.
+pub(super) const fn of_person(number: u64, fault: Fault, cause: &'static str, cure: &'static str) -> Entry {
+    Entry::new(Met::AuthorityToPerson, Sign::Number(number), fault, cause, cure).by(NUMBERS)
+}
+
+/// A number that a password can meet.
+pub(super) const fn of_password(number: u64, fault: Fault, cause: &'static str, cure: &'static str) -> Entry {
+    Entry::new(Met::AuthorityToPassword, Sign::Number(number), fault, cause, cure).by(NUMBERS)
+}
+
+/// Every entry of the authorities, in the order of the page for people.
+pub(super) const TABLES: [&[Entry]; 5] =
+    [operator::CODES, operator::AS_ITSELF, people::CODES, people::PASSWORD, google::WORDS];
+
+/// The tables of numbers in the order in which a flow asks them.
 fn tables(flow: Flow) -> [&'static [Entry]; 3] {
     match flow {
         Flow::ClientCredentials | Flow::ServiceAccount => {
@@ -46,51 +50,40 @@ fn tables(flow: Flow) -> [&'static [Entry]; 3] {
     }
 }
 
-/// The meaning of an answer, if it is known.
-pub(super) fn of(flow: Flow, body: &ErrorBody) -> Option<Meaning> {
-    let found = |code| tables(flow).into_iter().flatten().find(|(number, ..)| *number == code);
-    let by_code = body.codes().find_map(found);
-    match by_code {
-        Some(&(code, who, cause, cure)) => Some(Meaning { who, cause, cure, code: Some(code) }),
+/// What is known of an answer, if anything is.
+pub(super) fn of(flow: Flow, body: &ErrorBody) -> Option<&'static Entry> {
+    let found = |code| tables(flow).into_iter().flatten().find(|entry| entry.sign == Sign::Number(code));
+    // Of several numbers the one that says most: 70002 is a heading that stands before others.
+    let by_code = body.codes().filter(|&code| code != HEADING).find_map(found);
+    match by_code.or_else(|| body.codes().find_map(found)) {
+        Some(entry) => Some(entry),
         None if body.code().is_none() => google::meaning(flow, body),
         None => None,
     }
 }
+
+/// "Error validating credentials": which, the number behind it tells.
+const HEADING: u64 = 70_002;
 
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
 
     use super::{super::body, *};
-    use crate::{explain::authority::explained, failure::LONGEST_LINE};
 
-    /// Every number of the tables.
-    fn numbers() -> Vec<u64> {
-        let tables = [operator::AS_ITSELF, operator::CODES, people::CODES, people::PASSWORD];
-        tables.into_iter().flatten().map(|(code, ..)| *code).collect()
-    }
-
-    #[test]
-    fn every_entry_fits_on_one_line_whole() {
-        let app = "a".repeat(20);
-        for login in [None, Some("ann.ottilie@accounts.contoso.com")] {
-            for flow in Flow::ALL {
-                for code in numbers() {
-                    let Some(known) = of(flow, &body("invalid_grant", "", &[code])) else { continue };
-                    let line = explained(flow, &app, login, &body("invalid_grant", "", &[code])).line();
-                    assert!(line.contains(known.cause) && line.len() <= LONGEST_LINE, "{line}");
-                    assert!(line.contains(&format!("(AADSTS{code})")), "{line}");
-                    assert!(line.ends_with(&known.cure.replace("LOGIN", login.unwrap_or("LOGIN"))), "{line}");
-                }
-            }
-        }
+    /// The numbers of a table.
+    fn numbers(table: &'static [Entry]) -> impl Iterator<Item = (u64, &'static Entry)> {
+        table.iter().map(|entry| match entry.sign {
+            Sign::Number(number) => (number, entry),
+            _ => panic!("{entry:?} has no number"),
+        })
     }
 
     #[test]
     fn no_table_has_a_number_twice() {
         for table in [operator::AS_ITSELF, operator::CODES, people::CODES, people::PASSWORD] {
             let mut seen = HashSet::new();
-            for (code, ..) in table {
+            for (code, _) in numbers(table) {
                 assert!(seen.insert(code), "{code}");
             }
         }
@@ -104,28 +97,37 @@ mod tests {
             (Flow::Refresh, people::CODES),
             (Flow::Password, people::PASSWORD),
         ] {
-            for (code, ..) in table {
-                assert!(of(flow, &body("invalid_request", "", &[*code])).is_some(), "{code}");
+            for (code, entry) in numbers(table) {
+                assert_eq!(of(flow, &body("invalid_request", "", &[code])), Some(entry), "{code}");
             }
         }
     }
 
     #[test]
     fn a_cure_is_for_the_one_who_acts() {
-        for (code, who, _, cure) in people::CODES {
-            match who {
-                Who::User => assert!(cure.contains("footbridge authorize LOGIN"), "{code}: {cure}"),
-                Who::Admin => {
+        for (code, Entry { fault, cure, .. }) in numbers(people::CODES) {
+            match fault {
+                Fault::User => assert!(cure.contains("footbridge authorize LOGIN"), "{code}: {cure}"),
+                Fault::Administrator => {
                     let names_place = cure.contains("administrator") || cure.contains("Entra");
                     assert!(names_place, "{code}: {cure}");
                 }
-                Who::Operator | Who::Nobody => panic!("{code} is no person's"),
+                _ => panic!("{code} is no person's"),
             }
         }
-        for (code, who, _, cure) in operator::AS_ITSELF.iter().chain(operator::CODES) {
-            assert_ne!(*who, Who::User, "{code}");
+        for (code, Entry { fault, cure, passes, .. }) in
+            numbers(operator::AS_ITSELF).chain(numbers(operator::CODES))
+        {
+            assert!(*fault != Fault::User || *passes, "{code}");
             assert!(!cure.contains("LOGIN"), "{code}");
         }
+    }
+
+    #[test]
+    fn a_heading_does_not_hide_the_number_behind_it() {
+        let known = |codes: &[u64]| of(Flow::ClientCredentials, &body("invalid_client", "", codes)).unwrap();
+        assert_eq!(known(&[70_002, 50_012]).sign, Sign::Number(50_012));
+        assert_eq!(known(&[70_002]).sign, Sign::Number(70_002));
     }
 
     #[test]

@@ -15,10 +15,14 @@ mod people;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use crate::{
+    explain::{entry::Entry, network},
+    failure::{Explanation, Fault, LONGEST_LINE},
+};
 pub use class::{Class, Flow};
-pub use meaning::Who;
 
-use crate::failure::Explanation;
+/// Every entry of the authorities.
+pub(super) const TABLES: [&[Entry]; 5] = meaning::TABLES;
 
 /// The body of an error response, RFC 6749 §5.2, with Entra's and Google's additions.
 ///
@@ -79,12 +83,6 @@ impl ErrorBody {
         self.error_codes.iter().copied().chain(in_text)
     }
 
-    /// Who has to act, where the answer is known.
-    #[must_use]
-    pub fn who_acts(&self, flow: Flow) -> Option<Who> {
-        meaning::of(flow, self).map(|meaning| meaning.who)
-    }
-
     /// The authority's first sentence, without its number and the ids and times that Entra puts behind it.
     fn sentence(&self) -> &str {
         let text = self.error_description.as_deref().unwrap_or_default();
@@ -141,18 +139,39 @@ pub fn refused(app: &str, body: &ErrorBody) -> Explanation {
 /// stranger's words only where the answer is unknown; [`Explanation::line`] makes it safe to send.
 #[must_use]
 pub fn explained(flow: Flow, app: &str, login: Option<&str>, body: &ErrorBody) -> Explanation {
-    let Some(meaning) = meaning::of(flow, body) else { return quoted(flow, app, login, body) };
-    let subject = match (meaning.who, login) {
-        (Who::User | Who::Admin, Some(login)) => format!("account {login}"),
-        (Who::Operator | Who::Nobody, Some(_)) | (_, None) => format!("app {app}"),
+    known(flow, app, login, body).unwrap_or_else(|| quoted(flow, app, login, body))
+}
+
+/// Explains an answer that is known.
+#[must_use]
+pub fn known(flow: Flow, app: &str, login: Option<&str>, body: &ErrorBody) -> Option<Explanation> {
+    let entry = entry(flow, body)?;
+    let is_of_people = matches!(entry.fault, Fault::User | Fault::Administrator);
+    let subject = match login.filter(|_| is_of_people) {
+        Some(login) => format!("account {login}"),
+        None => format!("app {app}"),
     };
-    let name = meaning.code.map_or_else(|| body.error.clone(), |code| format!("AADSTS{code}"));
-    let mut cause = format!("{subject}: {} ({name})", meaning.cause);
-    let place = body.reference("correlation", body.correlation_id.as_ref());
-    if meaning.who == Who::Admin && !place.is_empty() {
-        cause = format!("{cause} [{place}]");
-    }
-    Explanation::new(cause, named(meaning.cure, login))
+    let name = entry.code().unwrap_or_else(|| body.error.clone());
+    let explanation = entry.explains(format!("{subject}: {} ({name})", entry.cause), login);
+    Some(if entry.fault == Fault::Administrator { traced(explanation, body) } else { explanation })
+}
+
+/// The entry of an answer that is known.
+pub(super) fn entry(flow: Flow, body: &ErrorBody) -> Option<&'static Entry> {
+    meaning::of(flow, body)
+}
+
+/// The same with the ids by which the tenant's sign-in log is searched, as far as there is room.
+fn traced(explanation: Explanation, body: &ErrorBody) -> Explanation {
+    let with = |place: String| {
+        let cause = format!("{} [{place}]", explanation.cause);
+        (!place.is_empty()).then(|| Explanation { cause, ..explanation.clone() })
+    };
+    let untimed = ErrorBody { timestamp: None, ..body.clone() };
+    let whole = with(body.reference("correlation", body.correlation_id.as_ref()));
+    let whole = whole.filter(|whole| whole.cause.len() + whole.cure.len() + 2 <= LONGEST_LINE);
+    let short = || with(untimed.reference("correlation", untimed.correlation_id.as_ref()));
+    whole.or_else(short).unwrap_or(explanation)
 }
 
 /// The authority's own words, behind what a search for them begins with: a line is cut at its end.
@@ -193,35 +212,18 @@ fn unsupported_grant(flow: Flow) -> &'static str {
     }
 }
 
-/// Explains an authority that could not be asked.
+/// Explains an authority that could not be asked. The bridge keeps trying meanwhile.
 #[must_use]
 pub fn unavailable(host: &str, trouble: &str) -> Explanation {
-    Explanation::new(format!("no access token: {host}: {trouble}"), cure_for_trouble(trouble))
-}
-
-/// What an operator can do about a trouble that may be a slip in the configuration. The bridge keeps
-/// trying meanwhile.
-fn cure_for_trouble(trouble: &str) -> &'static str {
-    const PROXY: [(&str, &str); 2] = [
-        ("refuses the user", "check user and password in outbound_proxy of the provider, or in HTTPS_PROXY"),
-        ("does not connect us", "let the proxy connect there, and check its own way there"),
-    ];
-    const KNOWN: [(&str, &str); 7] = [
-        ("UnknownIssuer", "trust its issuer with ca_file in the provider"),
-        ("invalid peer certificate", "the host in token_url must be that of its certificate"),
-        ("no word of OAuth", "check token_url"),
-        ("HTTP version", "check the port in token_url"),
-        ("InvalidContentType", "check the port in token_url: it does not speak TLS"),
-        ("failed to lookup", "check the host in token_url, and DNS"),
-        ("Name or service", "check the host in token_url, and DNS"),
-    ];
-    if trouble.starts_with("proxy ") {
-        let known = PROXY.iter().find(|(text, _)| trouble.contains(text));
-        return known
-            .map_or("check the proxy: outbound_proxy of the provider, or HTTPS_PROXY", |(_, cure)| cure);
+    let cause = format!("no access token: {host}: {trouble}");
+    match network::of(trouble) {
+        // What stands for a mail server's fault on the way there stands for the authority's here.
+        Some(entry) if entry.fault == Fault::Upstream => {
+            Entry { fault: Fault::Authority, ..*entry }.explains(cause, None)
+        }
+        Some(entry) => entry.explains(cause, None),
+        None => Explanation::new(cause, "the bridge keeps trying"),
     }
-    let known = KNOWN.iter().find(|(text, _)| trouble.contains(text));
-    known.map_or("the bridge keeps trying", |(_, cure)| cure)
 }
 
 /// Explains a secret of our own configuration that could not be read. Where it is kept is for the log.
@@ -245,7 +247,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::failure::LONGEST_LINE;
 
     const TRACE: &str = "0000aaaa-11bb-cccc-dd22-eeeeee333333";
     const TIME: &str = "2026-01-09 02:02:12Z";
@@ -301,7 +302,8 @@ mod tests {
             "account ann@contoso.com: Conditional Access blocks the sign-in (AADSTS53003) [correlation \
              0000aaaa-11bb-cccc-dd22-eeeeee333333, 2026-01-09 02:02:12Z]: see Entra > Sign-in logs"
         );
-        assert_eq!(body.who_acts(Flow::Refresh), Some(Who::Admin));
+        let blame = explained(Flow::Refresh, "contoso", None, &body).blame.unwrap();
+        assert_eq!((blame.fault, blame.passes), (Fault::Administrator, false));
     }
 
     #[test]
