@@ -254,16 +254,17 @@ impl Record {
 
     /// Writes what the upstream says after the login that a person should know of.
     pub(super) fn remarked(&self, remark: Remark, house: &House) {
+        let upstream = self.upstream.as_deref().unwrap_or_default();
+        let why = Explanation::new(format!("{upstream}: {}", remark.meaning), remark.cure);
         warn!(
             account = self.account,
             mailbox = self.mailbox,
             remark = remark.name,
             fault = remark.fault.name(),
-            cause = remark.meaning,
-            cure = remark.cure,
+            cause = why.cause,
+            cure = why.cure,
             "upstream ends or limits the session"
         );
-        let why = Explanation::new(remark.meaning, remark.cure);
         if let Some(account) = &self.verified {
             house.ledger.complained(account, remark.name, why.clone());
         }
