@@ -74,6 +74,7 @@ const CEILINGS: Ceilings = Ceilings { line: 200, literal: 40, errors: 4, command
 struct Served {
     out: Vec<u8>,
     shown: Vec<sasl::Credentials>,
+    senders: Vec<String>,
     end: Option<&'static str>,
     introduced_as: String,
 }
@@ -91,6 +92,7 @@ fn client_wire<P: Protocol>(choice: u8, said: &[u8]) {
 fn serve<P: Protocol>(choice: u8, pieces: &[&[u8]]) -> Served {
     let offer = Offer {
         login: choice & 1 == 0,
+        by_address: choice & 16 != 0,
         starttls: choice & 2 != 0,
         capabilities: Capabilities(vec!["8BITMIME".to_owned(), "SIZE 1000".to_owned()]),
     };
@@ -123,6 +125,16 @@ fn serve<P: Protocol>(choice: u8, pieces: &[&[u8]]) -> Served {
                         served.end = Some("accepted");
                     } else if client.reject(&Failure::BadCredentials.into(), &mut out) == Afterwards::Closes {
                         served.end = Some("closed");
+                    }
+                }
+                Ok(ClientStep::Sender(sender)) => {
+                    assert!(!sender.contains(['\r', '\n', '<', '>', ' ']), "{sender:?} is one word");
+                    served.senders.push(sender);
+                    if accepts {
+                        client.accept(&Welcome::default(), &mut out);
+                        served.end = Some("accepted");
+                    } else {
+                        client.reject(&Failure::NotPermitted.into(), &mut out);
                     }
                 }
                 Err(violation) => {

@@ -49,6 +49,10 @@ pub trait Protocol: Send + Sync + 'static {
     /// know of. `chunk` is what one read brought; anything else than a known sentence at its very
     /// beginning is message data and none of our business.
     fn remark(chunk: &[u8]) -> Option<Remark>;
+
+    /// Reads along after a login of an account whose senders are limited; nothing where the protocol
+    /// sends no mail. `welcome` is what the upstream said.
+    fn watch(welcome: &Welcome, ceilings: Ceilings) -> Option<Box<dyn Watch>>;
 }
 
 /// The half of a protocol that faces the legacy client, until it has shown credentials or left.
@@ -67,10 +71,11 @@ pub trait ClientDialogue {
     /// Forgets all that was said in clear (RFC 3207 §4.2): the line is encrypted from here on.
     fn tls_started(&mut self, offer: Offer);
 
-    /// Answers the last credentials: the mailbox is open. The dialogue is over.
+    /// Answers the last credentials, or lets the mail of a [`ClientStep::Sender`] go on: the mailbox is
+    /// open. The dialogue is over.
     fn accept(&mut self, welcome: &Welcome, out: &mut BytesMut);
 
-    /// Answers the last credentials: no. Says whether the client may try again on this connection.
+    /// Answers the last credentials, or the last [`ClientStep::Sender`]: no. Says whether the client may try again on this connection.
     fn reject(&mut self, refusal: &Refusal, out: &mut BytesMut) -> Afterwards;
 
     /// Says goodbye before a login, in the protocol's own way.
@@ -94,6 +99,9 @@ pub enum ClientStep {
     StartTls,
     /// A decision about these credentials; `accept` or `reject` comes next.
     Credentials(Credentials),
+    /// A decision about mail with this envelope sender from a client that is known by its address;
+    /// `accept` or `reject` comes next. The command stays in `input`, for who takes the mail.
+    Sender(String),
     /// Nothing: the client has said goodbye and was answered.
     Leave,
 }
@@ -150,6 +158,11 @@ pub enum Violation {
     /// The first bytes are another protocol's: `HTTP`, `TLS`.
     #[error("client speaks {0}")]
     WrongProtocol(&'static str),
+    /// A message with a dot alone on a line between line ends that are not CR LF: some servers take that
+    /// for its end and some do not, and to those that do the rest is commands (SMTP smuggling,
+    /// CVE-2023-51764 and its kin).
+    #[error("a dot alone between line ends that are not CR LF")]
+    AmbiguousEnd,
 }
 
 impl Violation {
@@ -185,6 +198,7 @@ impl Violation {
             Self::TooManyErrors(_) => "too_many_errors",
             Self::TooManyCommands(_) => "too_many_commands",
             Self::WrongProtocol(_) => "wrong_protocol",
+            Self::AmbiguousEnd => "ambiguous_end",
         }
     }
 }
@@ -194,6 +208,8 @@ impl Violation {
 pub struct Offer {
     /// Credentials are taken.
     pub login: bool,
+    /// Mail is taken without credentials: the client's address is its proof.
+    pub by_address: bool,
     /// The line can be encrypted by STARTTLS.
     pub starttls: bool,
     /// What the client may be promised about the upstream (SMTP: EHLO keywords).
@@ -297,6 +313,49 @@ pub enum UpstreamStep {
     StartTls,
     /// Nothing: the token was accepted.
     Ready(Welcome),
+}
+
+/// Reads along between a client and an upstream after the login, and lets nothing by that it has not
+/// understood as the upstream will.
+///
+/// One command goes to the upstream at a time and the next when it is answered, so that there is never a
+/// doubt about what a byte is: of a command, of a message, of a reply.
+pub trait Watch: Send {
+    /// Takes what has come from the client as far as it can be understood by now. What goes on is
+    /// appended to `up`, what the bridge itself answers to `down`; the rest stays in `input`.
+    ///
+    /// # Errors
+    /// A [`Violation`] ends the session. The client has been told in `down`.
+    fn client_says(
+        &mut self,
+        input: &mut BytesMut,
+        up: &mut BytesMut,
+        down: &mut BytesMut,
+    ) -> Result<WatchStep, Violation>;
+
+    /// Lets the mail go on whose sender was out for a decision.
+    fn allow(&mut self, up: &mut BytesMut);
+
+    /// Answers the mail whose sender was out for a decision: no.
+    fn forbid(&mut self, refusal: &Refusal, down: &mut BytesMut);
+
+    /// Reads along what the upstream says, all of which goes to the client. `false` where it said what
+    /// nothing asked for, so that nobody knows any more what the next bytes are an answer to.
+    fn upstream_says(&mut self, said: &[u8]) -> bool;
+
+    /// Whether the upstream has something to answer before more of the client's can be taken.
+    fn awaits_reply(&self) -> bool;
+}
+
+/// What a watched session wants next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WatchStep {
+    /// More bytes from the client or the upstream, after what is there has been sent.
+    NeedInput,
+    /// A decision about mail with this envelope sender; `allow` or `forbid` comes next.
+    Sender(String),
+    /// Nothing: the upstream has said its last word.
+    Over,
 }
 
 /// How an upstream ended a dialogue.

@@ -263,6 +263,19 @@ fn mailboxes_are_opened_without_a_password_by_the_doctor_alone() {
     assert_none(&broken, "a login needs its password: a permit without one is made in app/doctor.rs only");
 }
 
+/// An address alone is the proof for mail of devices, where policy has asked for it.
+#[test]
+fn who_stands_for_an_account_by_its_address_is_decided_in_one_place() {
+    let mut broken = Vec::new();
+    for (file, text) in files() {
+        let may = ["policy/access.rs", "account/sender.rs"].contains(&file.as_str());
+        if code(&text).contains(".by_address(") && !may {
+            broken.push(format!("src/{file} calls by_address"));
+        }
+    }
+    assert_none(&broken, "access::recognise decides who is known by its address");
+}
+
 /// lettre's own STARTTLS takes what came in clear for what came encrypted, and its logs hold tokens.
 #[test]
 fn mail_libraries_neither_dial_nor_encrypt() {

@@ -136,6 +136,15 @@ dialogues! {
         client_with_an_odd_name
         commands_behind_the_login
         consent_needed
+        device_must_encrypt
+        device_of_old_times
+        device_pipelines
+        device_sends_as_somebody_else
+        device_sends_without_a_login
+        device_that_logs_in
+        device_whose_upstream_refuses
+        device_without_a_password_cannot_log_in
+        device_without_a_token
         ehlo_and_auth_in_one_packet
         ehlo_promises
         ehlo_repeated
@@ -157,6 +166,13 @@ dialogues! {
         refused_token_is_renewed
         refused_token_with_challenge
         second_login_uses_the_same_token
+        senders_and_half_a_close
+        senders_and_other_commands
+        senders_are_limited
+        senders_are_not_smuggled
+        senders_until_the_upstream_leaves
+        senders_with_bdat
+        senders_without_bdat
         several_attempts
         starttls_injection
         starttls_then_login

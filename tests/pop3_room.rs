@@ -129,7 +129,7 @@ fn commands_before_login_are_answered() {
 
 #[test]
 fn capa_promises_what_the_listener_may_promise() {
-    let offer = Offer { login: true, starttls: true, capabilities: capabilities(&["TOP", "EXPIRE 60"]) };
+    let offer = Offer { starttls: true, capabilities: capabilities(&["TOP", "EXPIRE 60"]), ..offer() };
     let transcript = serve_split::<Pop3>(&offer, Verdict::Refuse, b"CAPA\r\n");
     assert_eq!(
         transcript.out,

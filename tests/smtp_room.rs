@@ -100,8 +100,41 @@ fn commands_before_login_are_answered() {
 }
 
 #[test]
+fn mail_of_a_known_address_waits_for_its_verdict_and_is_answered_with_it() {
+    let device = Offer { by_address: true, ..offer() };
+    let refused = "550 5.7.1 This sender is not allowed\r\n";
+    let cases: &[(&str, &[&str], &str)] = &[
+        ("MAIL FROM:<a@b>\r\nNOOP\r\n", &["a@b"], &format!("{refused}250 2.0.0 OK\r\n")),
+        ("mail from: a@b\nMAIL FROM:<>\r\n", &["a@b", ""], &refused.repeat(2)),
+        ("RCPT TO:<c@d>\r\nDATA\r\n", &[], &"503 5.5.1 MAIL first\r\n".repeat(2)),
+        ("MAIL FROM:<\"a\"@b>\r\nMAIL\r\n", &[], &"501 5.5.4 Write MAIL FROM:<address>\r\n".repeat(2)),
+        ("ETRN x\r\n", &[], "530 5.7.0 Authentication required\r\n"),
+    ];
+    for (said, senders, out) in cases {
+        let transcript = serve_split::<Smtp>(&device, Verdict::Refuse, said.as_bytes());
+        assert_eq!(
+            (transcript.senders, transcript.out.as_str()),
+            (senders.iter().map(ToString::to_string).collect(), *out),
+            "{said:?}"
+        );
+        assert!(transcript.left.is_empty() && transcript.end.is_none());
+    }
+    let said = "HELO pc\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n";
+    let transcript = serve_split::<Smtp>(&device, Verdict::Accept, said.as_bytes());
+    assert_eq!((transcript.out.as_str(), transcript.end), ("250 footbridge\r\n", Some(End::Accepted)));
+    assert_eq!(transcript.left, b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n");
+    let mut many = "MAIL FROM:<a@b>\r\n".repeat(40);
+    let transcript = serve_split::<Smtp>(&device, Verdict::Refuse, many.as_bytes());
+    assert_eq!(transcript.end, Some(End::Violated(Violation::TooManyCommands(30))));
+    many = format!("MAIL FROM:<{}>\r\n", "x".repeat(200));
+    let transcript = serve_split::<Smtp>(&device, Verdict::Refuse, many.as_bytes());
+    assert_eq!(transcript.end, Some(End::Violated(Violation::LineTooLong(200))));
+}
+
+#[test]
 fn ehlo_promises_what_the_listener_may_promise() {
-    let offer = Offer { login: true, starttls: true, capabilities: capabilities(&["SIZE 1000", "8BITMIME"]) };
+    let capabilities = capabilities(&["SIZE 1000", "8BITMIME"]);
+    let offer = Offer { starttls: true, capabilities, ..offer() };
     let transcript = serve_split::<Smtp>(&offer, Verdict::Refuse, b"EHLO pc\r\n");
     assert_eq!(
         transcript.out,

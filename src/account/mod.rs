@@ -1,9 +1,11 @@
 //! Who may log in: the accounts of the mappings file, and the check of a shown password.
 //!
 //! [`Accounts`] finds the account that a login names, [`Verifier`] checks the password, and a
-//! [`Verified`] is the proof of it: nothing else in the program makes one.
+//! [`Verified`] is the proof of it: nothing else in the program makes one. Devices that cannot log in
+//! are known by their address, of which [`Recognised`] is the proof.
 
 mod password;
+mod sender;
 mod verify;
 
 use std::{collections::HashMap, sync::Arc};
@@ -13,6 +15,7 @@ use ipnet::IpNet;
 use crate::ids::{AppName, ProtocolKind};
 
 pub use password::{InvalidHash, StoredPassword, hash, hash_or_known};
+pub use sender::{Recognised, SenderPattern};
 pub use verify::{Claim, Verified, Verifier};
 
 /// One entry of the mappings file: who may log in, which mailbox that opens, how its token is got.
@@ -20,7 +23,8 @@ pub use verify::{Claim, Verified, Verifier};
 pub struct Account {
     /// The logins that this entry answers to, in the order of the file.
     pub logins: Vec<LoginPattern>,
-    /// The passwords, one per application that uses the account; at least one.
+    /// The passwords, one per application that uses the account. Empty where the authority checks what is
+    /// shown, and may be so where devices are known by their address.
     pub passwords: Vec<StoredPassword>,
     /// The mailbox that a login opens. `None` for a wildcard, where it is the login as typed.
     pub mailbox: Option<String>,
@@ -41,6 +45,10 @@ pub struct Account {
     pub protocols: Vec<ProtocolKind>,
     /// The networks that a login may come from; empty means any.
     pub from_networks: Vec<IpNet>,
+    /// The networks of devices that may send without a password: their address is the proof. For SMTP alone.
+    pub no_password_from: Vec<IpNet>,
+    /// The envelope senders that may be named; empty means any.
+    pub senders: Vec<SenderPattern>,
 }
 
 impl Account {
@@ -211,6 +219,8 @@ pub(crate) mod tests {
             smtp_user: None,
             protocols: Vec::new(),
             from_networks: Vec::new(),
+            no_password_from: Vec::new(),
+            senders: Vec::new(),
         }
     }
 

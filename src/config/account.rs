@@ -29,7 +29,7 @@ impl Login<'_> {
         }
     }
 
-    fn is_wildcard(&self) -> bool {
+    pub(super) fn is_wildcard(&self) -> bool {
         matches!(self.pattern, LoginPattern::AnyAt(_))
     }
 }
@@ -181,7 +181,7 @@ pub(super) fn networks(item: &Item<'_>) -> Option<Vec<IpNet>> {
     networks.into_iter().collect()
 }
 
-fn network(item: &Item<'_>) -> Option<IpNet> {
+pub(super) fn network(item: &Item<'_>) -> Option<IpNet> {
     let written = item.string()?;
     let network = written.parse::<IpNet>().ok().or_else(|| Some(written.parse::<IpAddr>().ok()?.into()));
     let Some(network) = network else {

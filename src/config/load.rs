@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
@@ -18,7 +19,7 @@ use super::{
     app::Apps,
     console,
     file::{File, NOT_UTF8},
-    limits, listener,
+    gateway, limits, listener,
     mappings::{Mapped, PlainPassword, Reader},
     mistake::{Mistake, Mistakes, Severity, quoted},
     provider::Providers,
@@ -52,19 +53,33 @@ pub struct Loaded {
 /// # Errors
 /// Every mistake of both files, in their order.
 pub fn load(path: &Path) -> Result<Loaded, Mistakes> {
-    load_with(path, &|name| std::env::var_os(name), System.now())
+    load_near(path, &|name| std::env::var_os(name), System.now(), &gateway::here())
 }
 
-/// As [`load`], with another environment than that of the process, and at another time.
+/// As [`load`], with another environment than that of the process, and at another time, on a machine whose
+/// gateways are not known.
 ///
 /// # Errors
 /// As [`load`].
 pub fn load_with(path: &Path, environment: &Environment<'_>, now: SystemTime) -> Result<Loaded, Mistakes> {
+    load_near(path, environment, now, &[])
+}
+
+/// As [`load_with`], on a machine whose default routes lead to `gateways`.
+///
+/// # Errors
+/// As [`load`].
+pub(super) fn load_near(
+    path: &Path,
+    environment: &Environment<'_>,
+    now: SystemTime,
+    gateways: &[IpAddr],
+) -> Result<Loaded, Mistakes> {
     let file = read(path)?;
     let tree = file.parse();
     let written = Written::read(&file, &tree, environment, now);
     let mappings = written.mappings.as_deref().and_then(|path| written.open(path));
-    let mapped = mappings.map(|file| (Arc::clone(file.path()), written.map(&file, environment)));
+    let mapped = mappings.map(|file| (Arc::clone(file.path()), written.map(&file, environment, gateways)));
     let mut mistakes = file.mistakes(&tree);
     let mapped = mapped.map(|(path, (mapped, found))| {
         mistakes.extend(found);
@@ -152,10 +167,10 @@ impl<'t> Written<'t> {
     }
 
     /// Reads the accounts, and notes the mistakes in them.
-    fn map(&self, file: &File, environment: &Environment<'_>) -> (Mapped, Vec<Mistake>) {
+    fn map(&self, file: &File, environment: &Environment<'_>, gateways: &[IpAddr]) -> (Mapped, Vec<Mistake>) {
         let broken = self.top.file.is_broken();
         let listening = (!broken && !self.listeners.is_empty()).then_some(self.protocols.as_slice());
-        let reader = || Reader::new(&self.apps, listening, environment);
+        let reader = || Reader::new(&self.apps, listening, environment, gateways);
         if let Some(mapped) = file.pieces().and_then(|pieces| map_pieces(pieces, reader())) {
             return mapped;
         }

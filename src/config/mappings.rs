@@ -2,16 +2,19 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    net::IpAddr,
     path::Path,
     sync::Arc,
 };
+
+use ipnet::IpNet;
 
 use super::{
     account::{
         Kind, Login, address, grant, mailboxes, networks, opened, protocols, sign_in, stored_password,
     },
     app::{Apps, Entry},
-    grants,
+    devices, grants,
     mistake::{Mistake, Severity, Spot, quoted},
     reader::{Item, Table},
     schema::{self, MOST_PASSWORDS},
@@ -56,6 +59,10 @@ pub(super) struct Reader<'m> {
     /// The protocols that have a listener; nothing where the listeners have mistakes.
     pub(super) listening: Option<&'m [ProtocolKind]>,
     pub(super) environment: &'m Environment<'m>,
+    /// Where this machine's default routes lead.
+    gateways: &'m [IpAddr],
+    /// The addresses of devices so far.
+    devices: devices::Taken,
     /// The lines of the logins so far.
     taken: HashMap<LoginPattern, usize>,
     mapped: Mapped,
@@ -96,11 +103,14 @@ impl<'m> Reader<'m> {
         apps: &'m Apps<'m>,
         listening: Option<&'m [ProtocolKind]>,
         environment: &'m Environment<'m>,
+        gateways: &'m [IpAddr],
     ) -> Self {
         Self {
             apps,
             listening,
             environment,
+            gateways,
+            devices: devices::Taken::default(),
             taken: HashMap::new(),
             mapped: Mapped::default(),
             warned: HashSet::new(),
@@ -147,6 +157,7 @@ impl<'m> Reader<'m> {
         let smtp_user = table.get("smtp_user").map(|item| address(&item, item.string()?.to_owned()));
         let protocols = table.get("protocols").map(|item| protocols(&item));
         let from_networks = table.get("from_networks").map(|item| networks(&item));
+        let senders = table.get("senders").map(|item| devices::senders(&item));
         if let (Some(app), Some(entry)) = (&app, entry) {
             self.check_protocols(app, entry, protocols.as_ref());
             if let (Some(item), Some(grant)) = (&grant_item, grant) {
@@ -154,6 +165,9 @@ impl<'m> Reader<'m> {
                 grants::check(self.apps, entry, item, grant, &usable);
             }
         }
+        let from_networks = from_networks.unwrap_or_else(|| Some(Vec::new()));
+        let no_password_from =
+            self.devices(table, logins.as_deref(), &kind, protocols.as_ref(), from_networks.as_deref());
         let logins = logins?;
         let (mailbox, mailboxes) = opened(table, &logins, &kind, mailbox, mailboxes)?;
         let grant = grant?;
@@ -173,24 +187,52 @@ impl<'m> Reader<'m> {
             authority_checks: kind.authority_checks.unwrap_or_default(),
             protocols: protocols
                 .map_or(Some(Vec::new()), |all| Some(all?.into_iter().map(|(_, kind)| kind).collect()))?,
-            from_networks: from_networks.unwrap_or_else(|| Some(Vec::new()))?,
+            from_networks: from_networks?,
+            no_password_from: no_password_from?,
+            senders: senders.unwrap_or_else(|| Some(Vec::new()))?,
         };
         Some((account, plain))
     }
 
-    /// The passwords, of which there must be one unless the authority checks what is shown.
+    /// The passwords, of which there must be one unless the authority checks what is shown, or devices are
+    /// known by their address.
     fn passwords_of(&self, table: &Table<'_>, kind: &Kind) -> Option<Passwords> {
         let cure = "add password = \"…\", as footbridge hash-password prints it";
-        let item = if kind.authority_checks == Some(false) || kind.grant.is_none() {
+        let needs_one = kind.authority_checks == Some(false) || kind.grant.is_none();
+        let item = if needs_one && table.lacks("no_password_from") {
             table.need("password", cure)
         } else {
             table.get("password")
         };
         match item {
             Some(item) => self.passwords(&item),
-            None if kind.authority_checks == Some(true) => Some(Passwords::default()),
+            None if kind.authority_checks == Some(true) || table.has("no_password_from") => {
+                Some(Passwords::default())
+            }
             None => None,
         }
+    }
+
+    /// The addresses of devices that need no password.
+    fn devices(
+        &mut self,
+        table: &Table<'_>,
+        logins: Option<&[Login<'_>]>,
+        kind: &Kind,
+        protocols: Option<&Option<Vec<(Item<'_>, ProtocolKind)>>>,
+        from_networks: Option<&[IpNet]>,
+    ) -> Option<Vec<IpNet>> {
+        let protocols: Option<Vec<_>> =
+            protocols.and_then(|all| all.as_ref()).map(|all| all.iter().map(|(_, kind)| *kind).collect());
+        let beside = devices::Beside {
+            logins: logins.unwrap_or_default(),
+            kind,
+            protocols: protocols.as_deref(),
+            listening: self.listening,
+            from_networks: from_networks.unwrap_or_default(),
+            gateways: self.gateways,
+        };
+        devices::no_password_from(table, &beside, &mut self.devices)
     }
 
     /// The protocols that an account can use, as far as that is known.

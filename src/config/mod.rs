@@ -5,8 +5,8 @@
 //! checks the configuration again.
 //!
 //! `schema` has every key as data, for the reader and for editors; the other files have one table each: `listener` has
-//! `[[listener]]`, `app` has `[app.NAME]`, with
-//! `credential` for how an app proves itself. They read through `reader`, which answers `None` after it
+//! `[[listener]]`, `app` has `[app.NAME]`, with `credential` for how an app proves itself, `mappings` has `[[account]]`,
+//! with `devices` for those that cannot log in. They read through `reader`, which answers `None` after it
 //! has noted a mistake in the `file`, so that reading goes on and finds the next one.
 
 mod account;
@@ -14,7 +14,9 @@ mod app;
 mod authority;
 mod console;
 mod credential;
+mod devices;
 mod file;
+mod gateway;
 mod grants;
 mod hide;
 pub mod import;

@@ -14,7 +14,7 @@ pub use client::Client;
 pub use upstream::Upstream;
 
 use crate::{
-    dialogue::{Capabilities, Ceilings, Offer, Protocol, Remark, UpstreamLogin},
+    dialogue::{Capabilities, Ceilings, Offer, Protocol, Remark, UpstreamLogin, Watch, Welcome},
     ids::ProtocolKind,
 };
 
@@ -53,5 +53,10 @@ impl Protocol for Imap {
 
     fn remark(chunk: &[u8]) -> Option<Remark> {
         relay::remark(chunk)
+    }
+
+    /// Nothing: no mail is sent by it.
+    fn watch(_welcome: &Welcome, _ceilings: Ceilings) -> Option<Box<dyn Watch>> {
+        None
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    account::{Account, Claim, Verified, normalise},
+    account::{Account, Accounts, Claim, Recognised, Verified, normalise},
     dialogue::{Capabilities, Offer},
     failure::{Explanation, Failure, Refusal},
     ids::{AppName, ClientAddr, ProtocolKind},
@@ -34,14 +34,15 @@ impl Line {
 
 /// What may be offered on a line. Credentials are not taken in clear where the listener wants TLS: a
 /// client that is not told of a login does not show its password to everybody on the network first
-/// (RFC 3501 §6.2.3, RFC 3207 §4, RFC 2595 §2.2).
+/// (RFC 3501 §6.2.3, RFC 3207 §4, RFC 2595 §2.2). Nor is mail of a client that is known by its address, who
+/// would show its messages.
 #[must_use]
-pub fn offer(line: Line, capabilities: Capabilities) -> Offer {
+pub fn offer(line: Line, is_recognised: bool, capabilities: Capabilities) -> Offer {
     let (login, starttls) = match line {
         Line::Clear | Line::Encrypted => (true, false),
         Line::Encryptable { required } => (!required, true),
     };
-    Offer { login, starttls, capabilities }
+    Offer { login, by_address: login && is_recognised, starttls, capabilities }
 }
 
 /// Why a claim is turned away before its password is looked at. Told to the log alone.
@@ -80,6 +81,46 @@ pub fn screen(claim: Claim, kind: ProtocolKind, from: ClientAddr) -> (Claim, Opt
         Some(Some(denied)) => (claim.denied(), Some(denied)),
         Some(None) => (claim, None),
     }
+}
+
+/// Whether a client stands for an account by its address alone: for mail, and where the account may be used
+/// for it and from there. A load balancer that looks at the port on its own behalf stands for nobody.
+#[must_use]
+pub fn recognise(accounts: &Accounts, kind: ProtocolKind, from: ClientAddr) -> Option<Recognised> {
+    match kind {
+        ProtocolKind::Smtp => accounts.by_address(from),
+        ProtocolKind::Imap | ProtocolKind::Pop3 => None,
+    }
+    .filter(|recognised| forbids(recognised.account(), kind, from).is_none())
+}
+
+/// Decides what a client may open that is known by its address.
+///
+/// # Errors
+/// [`Failure::NotPermitted`] where the sender is none of the account's, or the account has no mailbox of
+/// its own.
+pub fn admit_recognised(
+    recognised: &Recognised,
+    kind: ProtocolKind,
+    sender: &str,
+) -> Result<Permit, Refusal> {
+    let account = recognised.account();
+    may_send(account, sender)?;
+    let Some(mailbox) = account.mailbox.clone() else { return Err(other_mailbox(account, "")) };
+    Ok(permit(account, mailbox, kind, None))
+}
+
+/// Whether an account may hand in mail with this envelope sender.
+///
+/// # Errors
+/// [`Failure::NotPermitted`] where it may not.
+pub fn may_send(account: &Account, sender: &str) -> Result<(), Refusal> {
+    if account.may_send_as(sender) {
+        return Ok(());
+    }
+    let cause = format!("<{sender}> is not among the senders of account {}", account.name());
+    let cure = "have the program send as one of them, or add it to senders in the mappings file";
+    Err(Refusal::explained(Failure::NotPermitted, Explanation::new(cause, cure)))
 }
 
 /// Whether an account may use a protocol.

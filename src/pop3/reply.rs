@@ -55,7 +55,8 @@ pub(super) fn dismissal(reason: Dismissal, out: &mut BytesMut) {
             | Violation::LiteralTooLong(_)
             | Violation::TooMuchBeforeLogin(_)
             | Violation::TooManyErrors(_)
-            | Violation::TooManyCommands(_) => put(out, &["-ERR ", &violation.to_string()]),
+            | Violation::TooManyCommands(_)
+            | Violation::AmbiguousEnd => put(out, &["-ERR ", &violation.to_string()]),
             // It would not be understood, and in HTTP it could pass for an answer.
             Violation::WrongProtocol(_) => {}
         },

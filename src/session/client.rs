@@ -8,6 +8,7 @@ use tracing::trace;
 
 use super::{Entrance, House, Interrupted, Visit, Why};
 use crate::{
+    account::Recognised,
     dialogue::{
         Afterwards, Capabilities, ClientDialogue, ClientStep, Dismissal, Protocol, Violation, Welcome,
     },
@@ -24,12 +25,20 @@ use crate::{
     sasl::Credentials,
 };
 
+/// What a client wants to be let in by.
+pub(super) enum Shown {
+    Credentials(Credentials),
+    /// Its address, for mail with this envelope sender.
+    Address(String),
+}
+
 /// A client that has been greeted and has not logged in.
 pub(super) struct Client<P: Protocol> {
     conn: Conn,
     entrance: Entrance,
     dialogue: P::Client,
     promised: Capabilities,
+    is_recognised: bool,
     out: BytesMut,
     /// Bytes received so far.
     received: usize,
@@ -46,15 +55,18 @@ impl<P: Protocol> Client<P> {
     pub(super) async fn greet(
         stream: Stream,
         entrance: Entrance,
+        recognised: Option<&Recognised>,
         house: &House,
     ) -> Result<Self, Interrupted> {
         let promised = house.promises.to_client::<P>();
-        let offer = access::offer(entrance.line(), promised.clone());
+        let is_recognised = recognised.is_some();
+        let offer = access::offer(entrance.line(), is_recognised, promised.clone());
         let mut client = Self {
             conn: Conn::new(stream),
             entrance,
             dialogue: P::client(offer, house.limits.ceilings()),
             promised,
+            is_recognised,
             out: BytesMut::new(),
             received: 0,
             in_clear: 0,
@@ -69,18 +81,20 @@ impl<P: Protocol> Client<P> {
         Ok(client)
     }
 
-    /// Talks until the client shows credentials; `None` when it has left.
-    pub(super) async fn next_credentials(
-        &mut self,
-        house: &House,
-    ) -> Result<Option<Credentials>, Interrupted> {
+    /// Talks until the client shows credentials, or has mail to send where it is known by its address; `None`
+    /// when it has left.
+    pub(super) async fn next_shown(&mut self, house: &House) -> Result<Option<Shown>, Interrupted> {
         loop {
             let step = self.dialogue.advance(&mut self.conn.input, &mut self.out);
             match step {
                 // Sent together with the reply to come where the client pipelines.
                 Ok(ClientStep::Credentials(credentials)) => {
                     self.send().await?;
-                    return Ok(Some(credentials));
+                    return Ok(Some(Shown::Credentials(credentials)));
+                }
+                Ok(ClientStep::Sender(sender)) => {
+                    self.send().await?;
+                    return Ok(Some(Shown::Address(sender)));
                 }
                 Ok(ClientStep::NeedInput) => {
                     self.send().await?;
@@ -115,7 +129,7 @@ impl<P: Protocol> Client<P> {
         };
         self.send().await?;
         self.encrypt(&acceptor, house).await?;
-        self.dialogue.tls_started(access::offer(Line::Encrypted, self.promised.clone()));
+        self.dialogue.tls_started(access::offer(Line::Encrypted, self.is_recognised, self.promised.clone()));
         Ok(())
     }
 

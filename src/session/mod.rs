@@ -6,8 +6,8 @@
 //!
 //! What the types forbid: an access token for somebody whose password was not checked (it takes a
 //! [`Permit`], which takes a [`Verified`](crate::account::Verified), which
-//! only the check makes); a packet to the upstream for a stranger; a splice before the client was
-//! told that it is in.
+//! only the check makes, or a [`Recognised`], which only an address of the mappings file makes); a packet to
+//! the upstream for a stranger; a splice before the client was told that it is in.
 
 mod client;
 mod entrance;
@@ -18,6 +18,7 @@ mod promises;
 mod record;
 mod register;
 mod upstream;
+mod watched;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -26,8 +27,8 @@ use tokio::{net::TcpStream, time::Instant};
 use tracing::{Instrument as _, info, info_span};
 
 use crate::{
-    account::Claim,
-    dialogue::{ClientDialogue as _, Dismissal, Offer, Protocol, Welcome},
+    account::{Claim, Recognised},
+    dialogue::{ClientDialogue as _, Dismissal, Offer, Protocol, Watch, Welcome},
     failure::{Failure, Refusal},
     ids::{ClientAddr, SessionId},
     net::{
@@ -38,9 +39,10 @@ use crate::{
     sasl::Credentials,
 };
 
-use client::Client;
+use client::{Client, Shown};
 use lobby::Seat;
 use record::Record;
+use watched::Guard;
 
 pub use entrance::Entrance;
 pub use house::{House, Provider};
@@ -74,49 +76,52 @@ pub async fn attend<P: Protocol>(
         let came = Came { protocol: P::KIND, client: from };
         let mut record = Record::open(looks, id, came, &house.register);
         record.came_by(entrance.line());
-        let result = serve::<P>(Stream::Plain(stream), entrance, from, &house, &mut record).await;
+        // A balancer that looks at the port stands for none of its clients.
+        let recognised = access::recognise(&house.accounts, P::KIND, from).filter(|_| !looks);
+        let visitor = (Stream::Plain(stream), entrance, from, recognised);
+        let result = serve::<P>(visitor, &house, &mut record).await;
         record.close(result);
     };
     serving.instrument(span).await;
 }
 
+/// Who has come: by which line, from where, and whether that is an account's own address.
+type Visitor = (Stream, Entrance, ClientAddr, Option<Recognised>);
+
 async fn serve<P: Protocol>(
-    stream: Stream,
-    entrance: Entrance,
-    from: ClientAddr,
+    visitor: Visitor,
     house: &House,
     record: &mut Record,
 ) -> Result<Closed, Interrupted> {
     // Boxed, so that an idle session does not keep the memory of its login.
-    match Box::pin(log_in::<P>(stream, entrance, from, house, record)).await? {
+    match Box::pin(log_in::<P>(visitor, house, record)).await? {
         // The seat is free when the session has ended.
-        Ok((client, upstream, _seat)) => relay::<P>(client, upstream, house, record).await,
+        Ok((ends, _seat)) => relay::<P>(ends, house, record).await,
         Err(closed) => Ok(closed),
     }
 }
 
 /// From the greeting to a client and an upstream that only want their bytes carried.
 async fn log_in<P: Protocol>(
-    stream: Stream,
-    entrance: Entrance,
-    from: ClientAddr,
+    (stream, entrance, from, recognised): Visitor,
     house: &House,
     record: &mut Record,
-) -> Result<Result<(Conn, Conn, Seat), Closed>, Interrupted> {
-    let mut client = Client::<P>::greet(stream, entrance, house).await?;
-    while let Some(credentials) = client.next_credentials(house).await? {
+) -> Result<Result<(Ends, Seat), Closed>, Interrupted> {
+    let mut client = Client::<P>::greet(stream, entrance, recognised.as_ref(), house).await?;
+    while let Some(shown) = client.next_shown(house).await? {
         record.credentials_shown(client.tls_version());
         let visit = client.visit(from, house);
-        let Some(admitted) =
-            house.draining.run_until_cancelled(admit::<P>(credentials, visit, house, record)).await
-        else {
+        let admitting = admit::<P>(shown, recognised.as_ref(), visit, house, record);
+        let Some(admitted) = house.draining.run_until_cancelled(admitting).await else {
             return Err(client.send_away_for_shutdown().await);
         };
         match admitted {
-            Ok(Admitted { upstream, seat }) => {
-                let conn = client.accept(&upstream.welcome).await?;
+            Ok(Admitted { upstream: Upstream { conn: upstream, welcome }, seat }) => {
+                let client = client.accept(&welcome).await?;
                 record.logged_in(house);
-                return Ok(Ok((conn, upstream.conn, seat)));
+                let account = record.account().filter(|account| !account.senders.is_empty());
+                let watch = account.and_then(|_| P::watch(&welcome, house.limits.ceilings()));
+                return Ok(Ok((Ends { client, upstream, watch }, seat)));
             }
             Err(refusal) => {
                 record.refused(&refusal, house);
@@ -149,6 +154,13 @@ struct Upstream {
     welcome: Welcome,
 }
 
+/// A client and an upstream that only want their bytes carried, and who reads along with them.
+struct Ends {
+    client: Conn,
+    upstream: Conn,
+    watch: Option<Box<dyn Watch>>,
+}
+
 /// A login that was let in: its upstream, and its seat among the sessions of its account.
 #[derive(Debug)]
 struct Admitted {
@@ -156,8 +168,42 @@ struct Admitted {
     seat: Seat,
 }
 
-/// From a shown password to an authenticated upstream, or a refusal that is remembered of where it came from.
+/// From what a client has shown to an authenticated upstream.
 async fn admit<P: Protocol>(
+    shown: Shown,
+    recognised: Option<&Recognised>,
+    visit: Visit,
+    house: &House,
+    record: &mut Record,
+) -> Result<Admitted, Refusal> {
+    match (shown, recognised) {
+        (Shown::Credentials(shown), _) => admit_login::<P>(shown, visit, house, record).await,
+        (Shown::Address(sender), Some(recognised)) => {
+            let admitted = admit_address::<P>(recognised, &sender, visit, house, record).await;
+            admitted.map_err(Refusal::for_the_log_alone)
+        }
+        // No room asks for what was not offered.
+        (Shown::Address(_), None) => Err(Failure::BadCredentials.into()),
+    }
+}
+
+/// From an address that is known to an authenticated upstream.
+async fn admit_address<P: Protocol>(
+    recognised: &Recognised,
+    sender: &str,
+    visit: Visit,
+    house: &House,
+    record: &mut Record,
+) -> Result<Admitted, Refusal> {
+    record.phase("verify");
+    record.recognised(recognised);
+    house.lobby.may_try(visit.from, &house.limits)?;
+    let permit = access::admit_recognised(recognised, P::KIND, sender)?;
+    reach::<P>(&permit, &visit, house, record).await
+}
+
+/// From a shown password to an authenticated upstream, or a refusal that is remembered of where it came from.
+async fn admit_login<P: Protocol>(
     shown: Credentials,
     visit: Visit,
     house: &House,
@@ -188,11 +234,21 @@ async fn open<P: Protocol>(
     // Time lost in the queue for the check is not the authority's to make up for.
     visit.deadline = Instant::now() + house.timing.login_timeout;
     let permit = access::admit(&verified, P::KIND)?;
-    record.permitted(&permit);
-    let seat = house.lobby.seat(&permit, visit.from, &house.limits)?;
+    reach::<P>(&permit, &visit, house, record).await
+}
+
+/// From leave to open a mailbox to an upstream that has opened it.
+async fn reach<P: Protocol>(
+    permit: &Permit,
+    visit: &Visit,
+    house: &House,
+    record: &mut Record,
+) -> Result<Admitted, Refusal> {
+    record.permitted(permit);
+    let seat = house.lobby.seat(permit, visit.from, &house.limits)?;
     record.phase("token");
-    let access = house.tokens.access_token(&permit, visit.deadline).await?;
-    let verdict = match upstream::log_in::<P>(&permit, &access, &visit, house, record).await {
+    let access = house.tokens.access_token(permit, visit.deadline).await?;
+    let verdict = match upstream::log_in::<P>(permit, &access, visit, house, record).await {
         Ok(upstream) => return Ok(Admitted { upstream, seat }),
         Err(verdict) => verdict,
     };
@@ -200,21 +256,17 @@ async fn open<P: Protocol>(
         return Err(verdict.refusal);
     }
     record.phase("renew");
-    let Some(access) = house.tokens.renew(&permit, &access, visit.deadline).await? else {
+    let Some(access) = house.tokens.renew(permit, &access, visit.deadline).await? else {
         return Err(verdict.refusal);
     };
     info!(mailbox = permit.mailbox(), "access token rejected and renewed");
-    let upstream = upstream::log_in::<P>(&permit, &access, &visit, house, record).await;
+    let upstream = upstream::log_in::<P>(permit, &access, visit, house, record).await;
     upstream.map(|upstream| Admitted { upstream, seat }).map_err(|verdict| verdict.refusal)
 }
 
 /// Carries bytes until both sides are done.
-async fn relay<P: Protocol>(
-    client: Conn,
-    upstream: Conn,
-    house: &House,
-    record: &mut Record,
-) -> Result<Closed, Interrupted> {
+async fn relay<P: Protocol>(ends: Ends, house: &House, record: &mut Record) -> Result<Closed, Interrupted> {
+    let Ends { client, upstream, watch } = ends;
     record.phase("relay");
     let side = |conn: Conn| {
         let (stream, early) = conn.into_parts();
@@ -227,11 +279,22 @@ async fn relay<P: Protocol>(
             noted.remarked(remark, house);
         }
     };
-    let splicing = splice(side(client), side(upstream), house.timing.idle_timeout, &mut carried, glance);
-    let account = record.account();
+    let (account, by_address) = (record.account(), record.is_by_address());
+    let idle = house.timing.idle_timeout;
+    let splicing = async {
+        match (watch, &account) {
+            // Boxed, so that only those keep its memory who are watched.
+            (Some(watch), Some(account)) => {
+                let line = house.limits.line;
+                let guard = Guard { watch, account, record: noted, house, line, by_address };
+                Box::pin(watched::relay(client, upstream, idle, &mut carried, glance, guard)).await
+            }
+            _ => end_of_splice(splice(side(client), side(upstream), idle, &mut carried, glance).await),
+        }
+    };
     // Each may be dropped where it stands: what a splice has carried is counted as it goes.
     let end = tokio::select! {
-        end = splicing => end_of_splice(end),
+        end = splicing => end,
         () = house.cut.cancelled() => Err(Why::ShuttingDown),
         () = house.removal(account.as_deref()) => Err(Why::AccountRemoved),
         () = noted.ended() => Err(Why::Ended),

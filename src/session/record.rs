@@ -10,7 +10,7 @@ use super::{
     register::{Came, Presence, Register, Trouble},
 };
 use crate::{
-    account::{Account, Claim, Verified},
+    account::{Account, Claim, Recognised, Verified},
     dialogue::{Remark, Violation},
     failure::{Explanation, Failure, Fault, Refusal, printable},
     ids::SessionId,
@@ -137,6 +137,8 @@ pub(super) struct Record {
     tls: Option<&'static str>,
     login_ms: Option<u64>,
     verified: Option<Arc<Account>>,
+    /// The client's address was the proof.
+    by_address: bool,
     account: Option<String>,
     login: Option<String>,
     mailbox: Option<String>,
@@ -168,6 +170,7 @@ impl Record {
             tls: None,
             login_ms: None,
             verified: None,
+            by_address: false,
             account: None,
             login: None,
             mailbox: None,
@@ -209,6 +212,14 @@ impl Record {
         self.account = claim.account().map(Account::name);
         self.mailbox = None;
         self.verified = None;
+        self.by_address = false;
+    }
+
+    /// Keeps whose address the client comes from.
+    pub(super) fn recognised(&mut self, recognised: &Recognised) {
+        self.account = Some(recognised.account().name());
+        self.verified = Some(Arc::clone(recognised.account()));
+        self.by_address = true;
     }
 
     /// Keeps whose password was shown.
@@ -219,6 +230,11 @@ impl Record {
     /// Whose password was shown, if it was.
     pub(super) fn account(&self) -> Option<Arc<Account>> {
         self.verified.clone()
+    }
+
+    /// Whether that was known by the client's address.
+    pub(super) fn is_by_address(&self) -> bool {
+        self.by_address
     }
 
     pub(super) fn permitted(&mut self, permit: &Permit) {
@@ -271,6 +287,13 @@ impl Record {
         self.register.complained(self.trouble(remark.name, why));
     }
 
+    /// Keeps that a message was refused for its sender.
+    pub(super) fn forbade(&self, account: &Account, refusal: &Refusal, house: &House) {
+        house.ledger.refused(account, refusal);
+        let why = refusal.explanation.clone().unwrap_or_else(|| Explanation::new(refusal.failure.name(), ""));
+        self.register.complained(self.trouble(refusal.failure.name(), why));
+    }
+
     fn trouble(&self, what: &'static str, why: Explanation) -> Trouble {
         let (came, login) = (self.came.clone(), self.login.clone());
         Trouble { at: SystemTime::UNIX_EPOCH, times: 1, came, login, what, why }
@@ -295,6 +318,7 @@ impl Record {
         warn!(
             account = self.account,
             login = self.login,
+            by_address = self.by_address.then_some(true),
             mailbox = self.mailbox,
             failure = failure.name(),
             fault = refusal.fault().name(),
@@ -361,6 +385,7 @@ impl Drop for Record {
             outcome = self.outcome,
             account = self.account,
             login = self.login,
+            by_address = self.by_address.then_some(true),
             mailbox = self.mailbox,
             client.tls = self.tls,
             upstream.addr = self.upstream,

@@ -4,7 +4,7 @@ use bytes::BytesMut;
 
 use super::{
     reply,
-    wire::{Command, Verb},
+    wire::{Command, From, Verb},
 };
 use crate::{
     dialogue::{
@@ -37,6 +37,14 @@ enum State {
     AwaitTls,
     /// Credentials are out for a decision.
     AwaitVerdict,
+    /// So is the sender of a MAIL, whose line is still in the input.
+    AwaitMailVerdict {
+        octets: usize,
+    },
+    /// A MAIL that has been answered is still in the input.
+    Answered {
+        octets: usize,
+    },
     Over,
 }
 
@@ -55,6 +63,9 @@ impl Client {
     /// Takes one command; `None` where it was answered and the next one is due.
     fn command(&mut self, input: &mut BytesMut, out: &mut BytesMut) -> Result<Option<ClientStep>, Violation> {
         Violation::unless_familiar(input)?;
+        if let Some(step) = self.mail_by_address(input)? {
+            return Ok(Some(step));
+        }
         let Some(line) = Taken::line(input, self.ceilings.line)? else {
             return Ok(Some(ClientStep::NeedInput));
         };
@@ -77,10 +88,28 @@ impl Client {
             Verb::StartTls => return self.starttls(&command, out),
             Verb::Auth => return self.auth(&command, out),
             Verb::Bdat => return self.bdat(&command, out),
-            Verb::Mail => return self.err(self.login_first(), out),
+            Verb::Mail if self.offer.by_address => {
+                return self.err("501 5.5.4 Write MAIL FROM:<address>", out);
+            }
+            Verb::Rcpt | Verb::Data if self.offer.by_address => return self.err("503 5.5.1 MAIL first", out),
+            Verb::Mail | Verb::Rcpt | Verb::Data | Verb::Expn | Verb::Other => {
+                return self.err(self.login_first(), out);
+            }
             Verb::Unknown => return self.err("500 5.5.1 Unknown command", out),
         }
         Ok(None)
+    }
+
+    /// Reads a MAIL of a client that is known by its address, and leaves it where it is: who takes the mail
+    /// has to see it.
+    fn mail_by_address(&mut self, input: &BytesMut) -> Result<Option<ClientStep>, Violation> {
+        let end = input.iter().take(self.ceilings.line).position(|&byte| byte == b'\n');
+        let Some(octets) = end.map(|at| at + 1).filter(|_| self.offer.by_address) else { return Ok(None) };
+        let command = Command::read(&input[..octets]);
+        let Some(from) = From::read(&command).filter(|_| command.verb == Verb::Mail) else { return Ok(None) };
+        self.count()?;
+        self.state = State::AwaitMailVerdict { octets };
+        Ok(Some(ClientStep::Sender(from.sender)))
     }
 
     /// `ehlo-ok-rsp`, RFC 5321 §4.1.1.1. The bridge has no host name of its own to tell.
@@ -232,7 +261,14 @@ impl ClientDialogue for Client {
                     None => Some(ClientStep::NeedInput),
                 },
                 &mut State::AwaitChunk { octets } => self.chunk(octets, input, out)?,
-                State::AwaitTls | State::AwaitVerdict | State::Over => Some(ClientStep::NeedInput),
+                &mut State::Answered { octets } => {
+                    let _ = Taken::off(input, octets);
+                    self.state = State::AwaitCommand;
+                    None
+                }
+                State::AwaitTls | State::AwaitVerdict | State::AwaitMailVerdict { .. } | State::Over => {
+                    Some(ClientStep::NeedInput)
+                }
             };
             if let Some(step) = step {
                 return Ok(step);
@@ -249,11 +285,18 @@ impl ClientDialogue for Client {
     }
 
     fn accept(&mut self, _welcome: &Welcome, out: &mut BytesMut) {
+        // Mail is answered by who takes it.
+        if !matches!(self.state, State::AwaitMailVerdict { .. }) {
+            reply::welcome(out);
+        }
         self.state = State::Over;
-        reply::welcome(out);
     }
 
     fn reject(&mut self, refusal: &Refusal, out: &mut BytesMut) -> Afterwards {
+        if let State::AwaitMailVerdict { octets } = self.state {
+            self.state = State::Answered { octets };
+            return reply::no_mail(refusal, out);
+        }
         self.state = State::AwaitCommand;
         reply::refusal(refusal, out)
     }
@@ -273,7 +316,8 @@ impl ClientDialogue for Client {
             State::AwaitResponse { .. } => "await-response",
             State::AwaitChunk { .. } => "await-chunk",
             State::AwaitTls => "await-tls",
-            State::AwaitVerdict => "await-verdict",
+            State::AwaitVerdict | State::AwaitMailVerdict { .. } => "await-verdict",
+            State::Answered { .. } => "answered",
             State::Over => "over",
         }
     }

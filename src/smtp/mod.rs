@@ -2,7 +2,8 @@
 //!
 //! RFC 5321 and 6409 and what clients make of them; RFC 4954 (AUTH), RFC 3207 (STARTTLS), RFC 2034 and
 //! 3463 (enhanced status codes), RFC 1870 (SIZE), RFC 3030 (BDAT). After the login the bytes are carried
-//! as they are.
+//! as they are, but for accounts that may name some senders alone: of those every command is read
+//! (`relay`).
 //!
 //! Clients do not say EHLO again after AUTH, so that what is promised to them before it is known which
 //! upstream they will get must hold for every one of them: [`Smtp::common`](Protocol::common).
@@ -17,7 +18,7 @@ pub use client::Client;
 pub use upstream::Upstream;
 
 use crate::{
-    dialogue::{Capabilities, Ceilings, Offer, Protocol, Remark, UpstreamLogin},
+    dialogue::{Capabilities, Ceilings, Offer, Protocol, Remark, UpstreamLogin, Watch, Welcome},
     ids::ProtocolKind,
 };
 
@@ -66,6 +67,10 @@ impl Protocol for Smtp {
 
     fn remark(chunk: &[u8]) -> Option<Remark> {
         relay::remark(chunk)
+    }
+
+    fn watch(welcome: &Welcome, ceilings: Ceilings) -> Option<Box<dyn Watch>> {
+        Some(Box::new(relay::Mail::new(welcome, ceilings)))
     }
 }
 

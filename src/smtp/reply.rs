@@ -19,6 +19,33 @@ pub(super) fn refusal(refusal: &Refusal, out: &mut BytesMut) -> Afterwards {
     Afterwards::StaysOpen
 }
 
+/// Answers a MAIL that was not let in. A program that sends without a login has no eyes that read a cause,
+/// and whoever has its address none of the right to one: what is told is generic.
+pub(super) fn no_mail(refusal: &Refusal, out: &mut BytesMut) -> Afterwards {
+    let reply = match refusal.failure {
+        Failure::BadCredentials => "530 5.7.0 Authentication required",
+        Failure::NotPermitted => return forbidden(refusal, out),
+        Failure::Throttled => "451 4.7.0 Too many refused logins, try again later",
+        Failure::TooManySessions => "451 4.7.0 Too many sessions, try again later",
+        Failure::ConsentNeeded
+        | Failure::AuthorityUnavailable
+        | Failure::AuthorityRefused
+        | Failure::UpstreamUnavailable
+        | Failure::UpstreamRefused
+        | Failure::UpstreamViolation => "451 4.7.0 No mail can be taken now, try again later",
+        Failure::Internal => "451 4.3.0 Internal error, try again later",
+    };
+    put(out, &[reply]);
+    Afterwards::StaysOpen
+}
+
+/// Answers a MAIL whose sender the account may not name: `550`, RFC 5321 §4.2.3, `5.7.1`, RFC 3463 §3.8.
+pub(super) fn forbidden(refusal: &Refusal, out: &mut BytesMut) -> Afterwards {
+    let text = refusal.line().unwrap_or_else(|| "This sender is not allowed".to_owned());
+    put(out, &["550 5.7.1 ", &text]);
+    Afterwards::StaysOpen
+}
+
 /// The codes, and the text for who may not know more.
 fn words(failure: Failure) -> (&'static str, &'static str) {
     match failure {
@@ -61,6 +88,7 @@ pub(super) fn dismissal(reason: Dismissal, out: &mut BytesMut) {
             | Violation::TooManyCommands(_) => {
                 put(out, &["421 4.7.0 ", &violation.to_string()]);
             }
+            Violation::AmbiguousEnd => put(out, &["521 5.5.2 ", &violation.to_string()]),
             // It would not be understood, and in HTTP it could pass for an answer.
             Violation::WrongProtocol(_) => {}
         },
@@ -106,6 +134,32 @@ mod tests {
     }
 
     #[test]
+    fn mail_that_is_not_let_in_by_its_address_is_told_nothing_but_whether_to_come_again() {
+        let later = "451 4.7.0 No mail can be taken now, try again later\r\n";
+        let cases = [
+            (Failure::BadCredentials, "530 5.7.0 Authentication required\r\n"),
+            (Failure::NotPermitted, "550 5.7.1 This sender is not allowed\r\n"),
+            (Failure::Throttled, "451 4.7.0 Too many refused logins, try again later\r\n"),
+            (Failure::TooManySessions, "451 4.7.0 Too many sessions, try again later\r\n"),
+            (Failure::ConsentNeeded, later),
+            (Failure::AuthorityUnavailable, later),
+            (Failure::AuthorityRefused, later),
+            (Failure::UpstreamUnavailable, later),
+            (Failure::UpstreamRefused, later),
+            (Failure::UpstreamViolation, later),
+            (Failure::Internal, "451 4.3.0 Internal error, try again later\r\n"),
+        ];
+        assert_eq!(cases.map(|(failure, _)| failure), Failure::ALL);
+        for (failure, expected) in cases {
+            let explained = Refusal::explained(failure, Explanation::new("why", "cure")).for_the_log_alone();
+            let out = written(|out| assert_eq!(no_mail(&explained, out), Afterwards::StaysOpen));
+            assert_eq!(out, expected);
+        }
+        let explained = Refusal::explained(Failure::NotPermitted, Explanation::new("why", "cure"));
+        assert_eq!(written(|out| _ = forbidden(&explained, out)), "550 5.7.1 why: cure\r\n");
+    }
+
+    #[test]
     fn goodbyes_close_with_421() {
         let cases = [
             (Dismissal::BridgeFull, "421 4.7.0 Too many connections, try again later\r\n"),
@@ -121,6 +175,10 @@ mod tests {
             (
                 Dismissal::Violation(Violation::TooManyErrors(4)),
                 "421 4.7.0 more than 4 commands in error\r\n",
+            ),
+            (
+                Dismissal::Violation(Violation::AmbiguousEnd),
+                "521 5.5.2 a dot alone between line ends that are not CR LF\r\n",
             ),
             (Dismissal::Violation(Violation::WrongProtocol("HTTP")), ""),
         ];

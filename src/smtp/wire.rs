@@ -17,7 +17,7 @@ pub(super) struct Command<'a> {
     arguments: &'a [u8],
 }
 
-/// The commands that have a meaning before login, RFC 5321 §4.1.1.
+/// The commands that have a meaning to the bridge, RFC 5321 §4.1.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verb {
     Ehlo,
@@ -31,9 +31,36 @@ pub(super) enum Verb {
     Vrfy,
     /// A part of a message, which comes right behind the command (RFC 3030 §2).
     Bdat,
-    /// Another command that needs a login.
     Mail,
+    Rcpt,
+    Data,
+    Expn,
+    /// Another command that needs a login.
+    Other,
     Unknown,
+}
+
+impl Verb {
+    /// How it is written.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Ehlo => "EHLO",
+            Self::Helo => "HELO",
+            Self::Auth => "AUTH",
+            Self::StartTls => "STARTTLS",
+            Self::Noop => "NOOP",
+            Self::Rset => "RSET",
+            Self::Quit => "QUIT",
+            Self::Help => "HELP",
+            Self::Vrfy => "VRFY",
+            Self::Bdat => "BDAT",
+            Self::Mail => "MAIL",
+            Self::Rcpt => "RCPT",
+            Self::Data => "DATA",
+            Self::Expn => "EXPN",
+            Self::Other | Self::Unknown => "",
+        }
+    }
 }
 
 impl<'a> Command<'a> {
@@ -53,7 +80,11 @@ impl<'a> Command<'a> {
             b"HELP" => Verb::Help,
             b"VRFY" => Verb::Vrfy,
             b"BDAT" => Verb::Bdat,
-            b"MAIL" | b"RCPT" | b"DATA" | b"BURL" | b"EXPN" | b"ETRN" => Verb::Mail,
+            b"MAIL" => Verb::Mail,
+            b"RCPT" => Verb::Rcpt,
+            b"DATA" => Verb::Data,
+            b"EXPN" => Verb::Expn,
+            b"BURL" | b"ETRN" => Verb::Other,
             _ => Verb::Unknown,
         };
         Self { verb, arguments }
@@ -72,6 +103,30 @@ impl<'a> Command<'a> {
         }
     }
 
+    /// Writes the command in the form that everybody reads alike.
+    pub(super) fn write(&self, out: &mut BytesMut) {
+        out.extend_from_slice(self.verb.name().as_bytes());
+        let arguments = self.arguments.trim_ascii();
+        if !arguments.is_empty() {
+            out.extend_from_slice(b" ");
+            out.extend_from_slice(arguments);
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// The octets that follow a BDAT, and whether they are the last; `None` where it is not written to the letter, so
+    /// that servers may take it differently.
+    pub(super) fn chunk_exactly(&self) -> Option<(u64, bool)> {
+        let (digits, last) = match *self.words().as_slice() {
+            [digits] => (digits, false),
+            [digits, last] if last.eq_ignore_ascii_case(b"LAST") => (digits, true),
+            _ => return None,
+        };
+        let digits = std::str::from_utf8(digits).ok()?;
+        let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+        Some((digits.parse().ok().filter(|_| is_number)?, last))
+    }
+
     /// The octets that follow a BDAT: `"BDAT" SP chunk-size [ SP "LAST" ]`, RFC 3030 §2. A number beyond
     /// any ceiling is as good as the largest.
     pub(super) fn chunk(&self) -> Option<usize> {
@@ -80,6 +135,52 @@ impl<'a> Command<'a> {
         let add = |sum: usize, digit: &u8| sum.saturating_mul(10).saturating_add(usize::from(digit - b'0'));
         Some(digits.iter().fold(0, add))
     }
+}
+
+/// The envelope of a `"MAIL FROM:" Reverse-path [SP Mail-parameters]`, RFC 5321 §4.1.1.2.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct From {
+    /// The sender, empty for that of bounces.
+    pub(super) sender: String,
+    parameters: Vec<String>,
+}
+
+impl From {
+    /// Reads the arguments of MAIL. `None` where they could be read in two ways: with a source route
+    /// (RFC 5321 §C), a quoted local part, or a second address behind the first. Spaces around the path and a path without
+    /// brackets are what old devices write.
+    pub(super) fn read(command: &Command) -> Option<Self> {
+        let arguments = std::str::from_utf8(command.arguments.trim_ascii()).ok()?;
+        let (keyword, rest) = arguments.split_at_checked("FROM:".len())?;
+        let rest = rest.trim_ascii_start();
+        let (sender, parameters) = match rest.strip_prefix('<') {
+            Some(path) => path.split_once('>')?,
+            None => rest.split_at(rest.find([' ', '\t']).unwrap_or(rest.len())),
+        };
+        let is_null = rest.starts_with("<>");
+        let is_apart = parameters.is_empty() || parameters.starts_with([' ', '\t']);
+        let parameters: Vec<_> = parameters.split_ascii_whitespace().map(str::to_owned).collect();
+        // RFC 4954 §5: nobody in particular.
+        let is_plain = |word: &String| !word.contains(['<', '>']) || word.eq_ignore_ascii_case("AUTH=<>");
+        let is_read = keyword.eq_ignore_ascii_case("FROM:")
+            && (is_null || is_address(sender))
+            && is_apart
+            && parameters.iter().all(is_plain);
+        is_read.then(|| Self { sender: sender.to_owned(), parameters })
+    }
+
+    /// The command in the form that everybody reads alike, without its line end.
+    pub(super) fn command(&self) -> String {
+        let parameters: String = self.parameters.iter().flat_map(|parameter| [" ", parameter]).collect();
+        format!("MAIL FROM:<{}>{parameters}", self.sender)
+    }
+}
+
+/// Whether this is a mailbox without quotes, perhaps without a domain.
+fn is_address(text: &str) -> bool {
+    let is_odd = |char: char| char.is_control() || char.is_whitespace() || "<>()[]\\,;:\"".contains(char);
+    let parts = text.split('@').collect::<Vec<_>>();
+    parts.len() <= 2 && parts.iter().all(|part| !part.is_empty()) && !text.contains(is_odd)
 }
 
 /// Whether this is a domain or an address literal (RFC 5321 §4.1.2, §4.1.3) that an upstream may be
@@ -142,7 +243,7 @@ impl Reply {
 }
 
 /// `code [ ("-" / SP) text ]`: the code, whether another line follows, and the text.
-fn reply_line(line: &str) -> Option<(u16, bool, &str)> {
+pub(super) fn reply_line(line: &str) -> Option<(u16, bool, &str)> {
     let (code, rest) = line.split_at_checked(3)?;
     let code = code.bytes().all(|byte| byte.is_ascii_digit()).then(|| code.parse().ok()).flatten()?;
     let goes_on = match rest.as_bytes().first() {
@@ -165,6 +266,50 @@ mod tests {
         assert!(sane.into_iter().all(is_domain));
         assert!(!not_sane.into_iter().any(is_domain));
         assert!(is_domain(&"a".repeat(255)) && !is_domain(&"a".repeat(256)));
+    }
+
+    #[test]
+    fn the_sender_of_a_mail_is_read_where_it_can_be_read_in_one_way_only() {
+        let read = |line: &str| {
+            From::read(&Command::read(line.as_bytes())).map(|from| (from.sender.clone(), from.command()))
+        };
+        let cases = [
+            ("MAIL FROM:<a@b>", "a@b", "MAIL FROM:<a@b>"),
+            ("mail from: <a@b> SIZE=9\tBODY=8BITMIME ", "a@b", "MAIL FROM:<a@b> SIZE=9 BODY=8BITMIME"),
+            ("MAIL FROM:a@b", "a@b", "MAIL FROM:<a@b>"),
+            ("Mail From: a@b size=9", "a@b", "MAIL FROM:<a@b> size=9"),
+            ("MAIL FROM:<> AUTH=<>", "", "MAIL FROM:<> AUTH=<>"),
+            ("MAIL FROM:<scan>", "scan", "MAIL FROM:<scan>"),
+            ("MAIL FROM:<\u{fc}@b> SMTPUTF8", "\u{fc}@b", "MAIL FROM:<\u{fc}@b> SMTPUTF8"),
+        ];
+        for (line, sender, command) in cases {
+            assert_eq!(read(line), Some((sender.to_owned(), command.to_owned())), "{line}");
+        }
+        let ambiguous = [
+            "MAIL",
+            "MAIL FROM",
+            "MAIL FROM:",
+            "MAIL FROM :<a@b>",
+            "MAIL TO:<a@b>",
+            "MAIL FROM:<a@b",
+            "MAIL FROM:<<a@b>>",
+            "MAIL FROM:<a@b>x",
+            "MAIL FROM:<a@b> <c@d>",
+            "MAIL FROM:a@b <c@d>",
+            "MAIL FROM:<@x,@y:a@b>",
+            "MAIL FROM:<\"a b\"@c>",
+            "MAIL FROM:<\"a\"@c>",
+            "MAIL FROM:<a@b@c>",
+            "MAIL FROM:<a@>",
+            "MAIL FROM:<@b>",
+            "MAIL FROM:<a b@c>",
+            "MAIL FROM:Ann <a@b>",
+            "MAIL FROM:<a(x)@b>",
+            "MAIL FROM:<a\u{0}@b>",
+        ];
+        for line in ambiguous {
+            assert_eq!(read(line), None, "{line}");
+        }
     }
 
     #[test]

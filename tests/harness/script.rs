@@ -34,6 +34,8 @@ pub struct Setting {
     pub failures: BTreeSet<String>,
     /// Lines for `[limits]`.
     pub limits: Vec<String>,
+    /// The senders of a printer that cannot log in and has the client's address; none where there is no printer.
+    pub printer: Option<String>,
     /// More secrets that the log must not hold.
     pub secrets: Vec<String>,
 }
@@ -136,6 +138,7 @@ impl Script {
         match comment.split_once(": ") {
             Some(("failure", names)) => setting.failures.extend(names.split(", ").map(str::to_owned)),
             Some(("limits", line)) => setting.limits.push(line.to_owned()),
+            Some(("printer", senders)) => setting.printer = Some(senders.to_owned()),
             Some(("secret", secret)) => setting.secrets.push(secret.to_owned()),
             Some(("upstream", "starttls")) => setting.starttls = true,
             Some(("listener", tls @ ("starttls" | "required" | "implicit"))) => {

@@ -34,6 +34,8 @@ pub(crate) struct Transcript {
     pub(crate) out: String,
     /// The credentials shown, all of which were refused.
     pub(crate) shown: Vec<Credentials>,
+    /// The senders of mail without a login, judged like credentials.
+    pub(crate) senders: Vec<String>,
     /// Why the dialogue ended, if it did.
     pub(crate) end: Option<End>,
     /// The bytes that nobody took, but for a line that had only begun.
@@ -79,6 +81,16 @@ pub(crate) fn serve<P: Protocol>(offer: &Offer, verdict: Verdict, pieces: &[&[u8
                     } else {
                         let afterwards = client.reject(&Failure::BadCredentials.into(), &mut out);
                         assert_eq!(afterwards, Afterwards::StaysOpen);
+                    }
+                }
+                Ok(ClientStep::Sender(sender)) => {
+                    assert!(client.phase() == "await-verdict" && !input.is_empty(), "the command stays");
+                    transcript.senders.push(sender);
+                    if verdict == Verdict::Accept {
+                        client.accept(&Welcome::default(), &mut out);
+                        transcript.end = Some(End::Accepted);
+                    } else {
+                        client.reject(&Failure::NotPermitted.into(), &mut out);
                     }
                 }
                 Err(violation) => transcript.end = Some(End::Violated(violation)),

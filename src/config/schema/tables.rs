@@ -309,8 +309,15 @@ pub(in crate::config) const ACCOUNT: Keys = Keys {
         key("smtp_user", Text, "The user that is named to the upstream for SMTP."),
         key("protocols", List(&Word(protocols), usize::MAX), "What the account may be used for."),
         key("from_networks", TEXTS, "Where its logins may come from: networks or single addresses."),
+        key(
+            "no_password_from",
+            TEXTS,
+            "Devices that cannot log in to SMTP are this account, by their address; needs senders.",
+        ),
+        key("senders", TEXTS, "The envelope senders that mail may have: addresses, or \"*@contoso.com\"."),
+        key("accept_risk", Boolean, "no_password_from may have wide networks and this machine's gateway."),
     ],
-    later: &["no_password_from", "senders", "max_sends", "accept_risk"],
+    later: &["max_sends"],
 };
 
 /// The beginning of the one kind of hash that is taken.

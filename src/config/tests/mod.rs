@@ -4,6 +4,7 @@ mod arbitrary;
 mod consent;
 mod console;
 mod credentials;
+mod devices;
 mod examples;
 mod footbridge;
 mod grants;

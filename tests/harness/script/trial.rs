@@ -18,7 +18,7 @@ use crate::harness::{
 };
 
 /// The accounts of every script: login, password, more lines of TOML.
-const ACCOUNTS: [(&str, &str, &str); 10] = [
+const ACCOUNTS: [(&str, &str, &str); 11] = [
     ("ann@example.com", "correct horse", ""),
     ("bob@example.com", "battery-staple", ""),
     ("quinn@example.com", r#"q"uo\te"#, ""),
@@ -26,6 +26,11 @@ const ACCOUNTS: [(&str, &str, &str); 10] = [
     ("umlaut@example.com", "pässwörd", ""),
     ("imap-only@example.com", "correct horse", "protocols = [\"imap\"]"),
     ("smtp-only@example.com", "correct horse", "protocols = [\"smtp\"]"),
+    (
+        "clerk@example.com",
+        "correct horse",
+        "protocols = [\"smtp\"]\nsenders = [\"*@example.com\", \"info@other.example\"]",
+    ),
     ("elsewhere@example.com", "correct horse", "from_networks = [\"192.0.2.0/24\"]"),
     ("scanner", "correct horse", "mailbox = \"scanner@example.com\""),
     ("*@wild.example.com", "correct horse", "mailboxes = [\"one@wild.example.com\"]"),
@@ -60,6 +65,10 @@ pub async fn hold(protocol: &str, path: &Path) {
     config = config.delegated_app_to("people", &authority, upstream, upstream, Keys::of(PUBLIC));
     for (login, password, grant) in PEOPLE {
         config = config.account_with("people", login, password, grant, "");
+    }
+    if let Some(senders) = &script.setting.printer {
+        let more = format!("no_password_from = [\"127.0.0.1\"]\nsenders = [{senders}]");
+        config = config.account_with("contoso", "printer@example.com", None, "client_credentials", &more);
     }
     config = config.pop3(upstream);
     for line in &script.setting.limits {
