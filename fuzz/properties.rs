@@ -11,8 +11,8 @@ use footbridge::{
         Afterwards, Capabilities, Ceilings, ClientDialogue as _, ClientStep, Dismissal, Offer, Protocol,
         UpstreamDialogue as _, UpstreamLogin, UpstreamStep, Welcome,
     },
-    explain::{authority::Flow, claims::Claims},
-    failure::{Failure, LONGEST_LINE},
+    explain::{authority, authority::Flow, claims::Claims, consent, upstream},
+    failure::{Explanation, Failure, LONGEST_LINE, Refusal},
     ids::AppName,
     imap::Imap,
     net::tls::Trust,
@@ -27,12 +27,13 @@ use footbridge::{
 type Property = fn(&[u8]);
 
 /// Every target by its name.
-pub(crate) const TARGETS: [(&str, Property); 5] = [
+pub(crate) const TARGETS: [(&str, Property); 6] = [
     ("imap_wire", imap_wire),
     ("smtp_wire", smtp_wire),
     ("pop3_wire", pop3_wire),
     ("sasl", sasl),
     ("token_reply", token_reply),
+    ("explain", explain),
 ];
 
 /// The dialogues of the IMAP room.
@@ -285,16 +286,97 @@ static APP: LazyLock<Arc<App>> = LazyLock::new(|| {
     })
 });
 
+const FLOWS: [Flow; 6] =
+    [Flow::ClientCredentials, Flow::Refresh, Flow::Code, Flow::Device, Flow::Password, Flow::ServiceAccount];
+
+/// What an authority, a mail server or a system says, on its way into replies and logs. In the input, byte 1 stands
+/// for our token and our secret: some servers repeat what they were shown.
+pub(crate) fn explain(input: &[u8]) {
+    let Some((&choice, said)) = input.split_first() else { return };
+    let said = String::from_utf8_lossy(said);
+    let with = |ours: &str| said.replace('\u{1}', ours);
+    let refusals = [
+        refused_by_upstream(choice, &with(TOKEN)),
+        refused_by_authority(choice, &with(CLIENT_SECRET)),
+        upstream::unreachable(&said, Failure::UpstreamUnavailable),
+        Refusal::explained(Failure::AuthorityUnavailable, authority::unavailable("login.example.com", &said)),
+        Refusal::explained(Failure::ConsentNeeded, consent::someone_else(&said, "ann@example.com")),
+    ];
+    for refusal in refusals {
+        is_told_safely(&refusal);
+    }
+    is_visible(&upstream::declined("h:993", "open INBOX", &said, None));
+}
+
+fn refused_by_upstream(choice: u8, said: &str) -> Refusal {
+    const FAILURES: [Failure; 3] =
+        [Failure::UpstreamRefused, Failure::UpstreamUnavailable, Failure::UpstreamViolation];
+    let failure = FAILURES[usize::from(choice >> 2) % FAILURES.len()];
+    let challenge = (choice & 0x80 != 0).then_some(said);
+    let rejected = login(choice).rejected(failure, said, challenge);
+    is_discreet(&rejected.said);
+    upstream::rejected("mail.example.com:993", "ann@example.com", failure, &rejected.said).refusal
+}
+
+/// An error whose every text is what was said.
+fn refused_by_authority(choice: u8, said: &str) -> Refusal {
+    const CLASSES: [&str; 4] = ["invalid_grant", "invalid_client", "access_denied", ""];
+    let flow = FLOWS[usize::from(choice >> 1) % FLOWS.len()];
+    let class = CLASSES[usize::from(choice >> 4) % CLASSES.len()];
+    let error = if class.is_empty() { said } else { class };
+    let texts = ["error_description", "suberror", "trace_id", "correlation_id", "timestamp"];
+    let mut body: serde_json::Map<_, _> =
+        texts.iter().map(|&name| (name.to_owned(), serde_json::Value::from(said))).collect();
+    body.insert("error".to_owned(), error.into());
+    let body = serde_json::to_vec(&body).expect("text is JSON");
+    let secret = Secret::new(CLIENT_SECRET);
+    oauth::judge(Arc::clone(&APP), flow, false, body, &[&secret]).expect_err("an error is no token")
+}
+
+/// Every protocol says it in one line of its own, and the log in one of its.
+fn is_told_safely(refusal: &Refusal) {
+    is_told_by::<Imap>(b"a LOGIN ann x\r\n", refusal);
+    is_told_by::<Smtp>(b"EHLO pc\r\nAUTH PLAIN AGFubgB4\r\n", refusal);
+    is_told_by::<Pop3>(b"USER ann\r\nPASS x\r\n", refusal);
+    if let Some(explanation) = &refusal.explanation {
+        is_visible(explanation);
+    }
+    for text in [refusal.to_string(), refusal.line().unwrap_or_default()] {
+        for ours in [TOKEN, CLIENT_SECRET] {
+            assert!(!text.contains(ours), "what we showed comes back: {text}");
+        }
+    }
+}
+
+fn is_told_by<P: Protocol>(login: &[u8], refusal: &Refusal) {
+    /// RFC 5321 §4.5.3.1.5, and RFC 1939 §3.
+    const LONGEST: usize = 512;
+    let offer = Offer { login: true, ..Offer::default() };
+    let mut client = P::client(offer, CEILINGS);
+    let (mut input, mut out) = (BytesMut::from(login), BytesMut::new());
+    client.greet(&mut out);
+    let shown =
+        (0..8).any(|_| matches!(client.advance(&mut input, &mut out), Ok(ClientStep::Credentials(_))));
+    assert!(shown, "the login is one of its protocol");
+    out.clear();
+    client.reject(refusal, &mut out);
+    is_lines(&out);
+    let lines = out.split_inclusive(|&byte| byte == b'\n').count();
+    assert_eq!(lines, 1, "a reply of our own is broken, or another begun: {}", out.escape_ascii());
+    assert!(out.len() <= LONGEST, "{} octets: {}", out.len(), out.escape_ascii());
+}
+
+/// A log and a terminal show it as one line, in the order in which it is written.
+fn is_visible(explanation: &Explanation) {
+    for text in [&explanation.cause, &explanation.cure] {
+        let hidden =
+            |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        assert!(!text.contains(hidden), "{text:?}");
+    }
+}
+
 /// The body of an authority's answer, taken for a grant or for a refusal.
 pub(crate) fn token_reply(input: &[u8]) {
-    const FLOWS: [Flow; 6] = [
-        Flow::ClientCredentials,
-        Flow::Refresh,
-        Flow::Code,
-        Flow::Device,
-        Flow::Password,
-        Flow::ServiceAccount,
-    ];
     let Some((&choice, body)) = input.split_first() else { return };
     let flow = FLOWS[usize::from(choice >> 1) % FLOWS.len()];
     let secret = Secret::new(CLIENT_SECRET);

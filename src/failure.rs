@@ -152,7 +152,8 @@ impl Fault {
 
 /// A cause and its cure, in words for a person.
 ///
-/// The parts may quote an authority or an upstream; [`Explanation::line`] makes them safe to send.
+/// The parts may quote an authority or an upstream. Each is one line without a control character, fit for a log and a
+/// terminal; [`Explanation::line`] makes them safe to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {
     /// What is wrong, with the other side's own code where it gave one.
@@ -176,7 +177,7 @@ impl Explanation {
     /// Joins what is wrong and what to do about it.
     #[must_use]
     pub fn new(cause: impl Into<String>, cure: impl Into<String>) -> Self {
-        Self { cause: cause.into(), cure: cure.into(), blame: None }
+        Self { cause: visible(&cause.into()), cure: visible(&cure.into()), blame: None }
     }
 
     /// The same with who has to act, and whether trying again helps.
@@ -199,6 +200,16 @@ impl Explanation {
         let room = LONGEST_LINE.saturating_sub(cure.len() + 2);
         cut(format!("{}: {cure}", cut(cause, room)), LONGEST_LINE)
     }
+}
+
+/// Replaces by a space what ends a line, moves a cursor, or shows text in another order than it is written in.
+fn visible(text: &str) -> String {
+    let is_hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    text.chars().map(|c| if is_hidden(c) { ' ' } else { c }).collect()
 }
 
 /// Replaces everything but printable ASCII by a space, and runs of spaces by one.
@@ -296,6 +307,23 @@ mod tests {
         let line = Explanation::new("x".repeat(900), "renew the secret").line();
         assert_eq!(line.len(), LONGEST_LINE);
         assert!(line.ends_with("...: renew the secret"), "{line}");
+    }
+
+    #[test]
+    fn nothing_that_moves_a_cursor_or_turns_text_around_is_kept_for_the_log() {
+        let said = "a\r\nb\0c\u{1b}[31md\u{85}e\u{202e}f\u{2028}g\u{200f}h\u{2066}i\u{fc}";
+        assert_eq!(Explanation::new(said, "").cause, "a  b c [31md e f g h i\u{fc}");
+    }
+
+    #[test]
+    fn who_acts_by_what_is_known_goes_before_who_acts_by_the_kind() {
+        let unknown = Refusal::explained(Failure::UpstreamRefused, Explanation::new("x", "y"));
+        assert_eq!((unknown.fault(), unknown.may_pass()), (Fault::Operator, false));
+        let known = Explanation::new("x", "y").blaming(Fault::Administrator, true);
+        let known = Refusal::explained(Failure::UpstreamRefused, known);
+        assert_eq!((known.fault(), known.may_pass()), (Fault::Administrator, true));
+        let names: std::collections::HashSet<_> = Fault::ALL.iter().map(|fault| fault.name()).collect();
+        assert_eq!(names.len(), Fault::ALL.len());
     }
 
     proptest! {
