@@ -209,7 +209,7 @@ async fn a_certificate_for_another_host_is_refused_behind_the_first_byte_and_beh
     let ann = examined(world.folder.path(), &world.authority, ANN, 1);
     for protocol in ["imap", "smtp"] {
         let cure = "name the host in the configuration as its certificate does";
-        fails_at(&ann, protocol, "tls", "certificate of localhost refused", cure);
+        fails_at(&ann, protocol, "tls", "it is for mail.example.org, not for localhost", cure);
     }
 }
 

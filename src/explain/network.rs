@@ -163,7 +163,7 @@ pub(super) const TABLE: &[Entry] = &[
     .by(SYSTEM),
     entry(
         "name_server_trouble",
-        Says(&["emporary failure in name resolution", "failed to lookup address information: Try again"]),
+        Says(&["emporary failure in name resolution", ": Try again"]),
         Operator,
         "the name server cannot be asked, or cannot answer",
         "check this machine's network and name server (DNS); try later",
@@ -202,8 +202,17 @@ pub(super) const TABLE: &[Entry] = &[
     .seen_as("certificate of mail.example.com refused: it is self-signed")
     .by(CERTIFICATES),
     entry(
+        "certificate_of_a_ca",
+        Says(&["CaUsedAsEndEntity", "it is the certificate of a CA"]),
+        Upstream,
+        "the server shows a certificate that is a CA's own, as openssl makes them by default",
+        "the server needs one with basicConstraints = CA:FALSE",
+    )
+    .seen_as("certificate of mail.example.com refused: it is the certificate of a CA, not of a server")
+    .by("RFC 5280 §4.2.1.9"),
+    entry(
         "certificate_issuer_unknown",
-        Says(&["UnknownIssuer", "is unknown", "CaUsedAsEndEntity"]),
+        Says(&["UnknownIssuer", "its issuer"]),
         Operator,
         "nobody that this machine trusts vouches for the certificate; often a firewall or proxy that inspects TLS",
         "trust its issuer with ca_file in the provider; it may be a firewall that inspects TLS",
@@ -239,7 +248,7 @@ pub(super) const TABLE: &[Entry] = &[
     .by(CERTIFICATES),
     entry(
         "certificate_refused",
-        Says(&["certificate of", "invalid peer certificate"]),
+        Says(&["certificate of", "invalid peer certificate", "certificate is refused"]),
         Upstream,
         "the certificate is revoked, damaged, or for another purpose",
         "the server's owner must renew it",

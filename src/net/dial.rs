@@ -11,6 +11,7 @@ use tokio::{
 use super::{
     Endpoint, UpstreamTls,
     conn::{Conn, Stream},
+    distrust,
     names::Names,
     proxy::{Proxy, ProxyTrouble},
     race::{by_turns, race},
@@ -22,7 +23,7 @@ use super::{
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
     /// The host name has no address.
-    #[error("cannot look up {host}: {error}")]
+    #[error("cannot look up {host}: {}", without_preface(error))]
     Lookup {
         /// The name that was looked up.
         host: String,
@@ -100,6 +101,11 @@ impl fmt::Display for Step {
             Self::Handshake(endpoint) => write!(f, "the TLS handshake with {endpoint}"),
         }
     }
+}
+
+/// What a resolver said, without what Rust puts before it.
+fn without_preface(error: &io::Error) -> String {
+    error.to_string().replace("failed to lookup address information: ", "")
 }
 
 /// A duration as people say it: `10 s`, or `0.4 s` where it is short.
@@ -257,8 +263,7 @@ pub async fn encrypt(tcp: TcpStream, endpoint: &Endpoint, way: Way<'_>) -> Resul
 }
 
 fn certificate_trouble(error: &io::Error) -> Option<String> {
-    let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
-    if let rustls::Error::InvalidCertificate(trouble) = error { Some(trouble.to_string()) } else { None }
+    distrust::in_words(error.get_ref()?.downcast_ref::<rustls::Error>()?)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ pub mod certificate;
 pub mod conn;
 pub mod descriptors;
 pub mod dial;
+pub mod distrust;
 pub mod listener;
 pub mod names;
 pub mod proxy;

@@ -8,15 +8,15 @@ use std::{
 };
 
 use rustls::{
-    ClientConfig, RootCertStore,
-    client::Resumption,
+    ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier,
+    client::{Resumption, WantsClientCert, WebPkiServerVerifier, danger::ServerCertVerifier},
     pki_types::{CertificateDer, ServerName, pem::PemObject as _},
 };
 use rustls_platform_verifier::Verifier as PlatformVerifier;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::Endpoint;
+use super::{Endpoint, distrust::Naming};
 
 /// Makes aws-lc-rs the process's cryptography, which every TLS configuration and the HTTP client
 /// then use. Harmless when called again.
@@ -24,6 +24,8 @@ pub fn install_cryptography() {
     // An error means that it is installed already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
+
+type Builder = ConfigBuilder<ClientConfig, WantsVerifier>;
 
 /// A server by its host and its port.
 type Server = (String, u16);
@@ -68,7 +70,7 @@ impl Trust {
         let builder = ClientConfig::builder();
         let provider = Arc::clone(builder.crypto_provider());
         let config = match PlatformVerifier::new_with_extra_roots(extra.clone(), Arc::clone(&provider)) {
-            Ok(verifier) => builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)),
+            Ok(verifier) => naming(builder, Arc::new(verifier)),
             // An image without CA roots is fine where a ca_file names the only authority there is.
             Err(error) if extra.is_empty() => return Err(unusable(error)),
             Err(_) => {
@@ -76,7 +78,8 @@ impl Trust {
                 for certificate in extra {
                     roots.add(certificate).map_err(unusable)?;
                 }
-                builder.with_root_certificates(roots)
+                let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+                naming(builder, verifier.map_err(|error| TrustError::Unusable(error.to_string()))?)
             }
         };
         Ok(Self { config: Arc::new(config.with_no_client_auth()), servers: Arc::default() })
@@ -113,6 +116,14 @@ impl fmt::Debug for Trust {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Trust").finish_non_exhaustive()
     }
+}
+
+/// Whose refusals name who issued what is refused.
+fn naming(
+    builder: Builder,
+    verifier: Arc<dyn ServerCertVerifier>,
+) -> ConfigBuilder<ClientConfig, WantsClientCert> {
+    builder.dangerous().with_custom_certificate_verifier(Arc::new(Naming(verifier)))
 }
 
 fn read_certificates(path: PathBuf) -> Result<Vec<CertificateDer<'static>>, TrustError> {

@@ -1,20 +1,34 @@
 //! The HTTP client under the `oauth2` crate: one bounded request, no redirects, no body on failure.
 
-use std::{error::Error as _, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    error::Error as _,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use http::{StatusCode, header::RETRY_AFTER};
+use http::{
+    StatusCode,
+    header::{DATE, RETRY_AFTER},
+};
 use hyper_util::client::proxy::matcher::Matcher;
 use oauth2::{AsyncHttpClient, HttpRequest, HttpResponse};
+use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
 use super::reply::{self, NoAnswer};
 use crate::{
+    clock::SharedClock,
     explain::authority::ErrorBody,
-    net::{proxy::Proxy, tls::Trust},
+    net::{distrust, proxy::Proxy, tls::Trust},
     policy::timing,
 };
 
 /// The largest answer that is read, in bytes. A token is a few kilobytes.
 const LARGEST: usize = 256 * 1024;
+
+/// From when on clocks that differ are worth a word: Entra and Google allow some minutes.
+const FAR: Duration = Duration::from_mins(5);
 
 /// Posts to token endpoints.
 #[derive(Debug, Clone)]
@@ -22,6 +36,7 @@ pub(super) struct Http {
     client: reqwest::Client,
     /// The proxy of the configuration.
     proxy: Option<Arc<Proxy>>,
+    clock: SharedClock,
 }
 
 impl Http {
@@ -30,7 +45,11 @@ impl Http {
     ///
     /// # Errors
     /// Where the TLS settings or the proxy do not fit the HTTP client.
-    pub(super) fn new(trust: &Trust, proxy: Option<&Arc<Proxy>>) -> Result<Self, reqwest::Error> {
+    pub(super) fn new(
+        trust: &Trust,
+        proxy: Option<&Arc<Proxy>>,
+        clock: &SharedClock,
+    ) -> Result<Self, reqwest::Error> {
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(trust.client_config())
             // A redirected token request would carry the secret elsewhere (RFC 9700 §4.11).
@@ -40,7 +59,7 @@ impl Http {
         if let Some(proxy) = proxy {
             builder = builder.proxy(for_all(proxy)?);
         }
-        Ok(Self { client: builder.build()?, proxy: proxy.cloned() })
+        Ok(Self { client: builder.build()?, proxy: proxy.cloned(), clock: Arc::clone(clock) })
     }
 
     async fn post(&self, request: HttpRequest) -> Result<HttpResponse, NoAnswer> {
@@ -55,6 +74,8 @@ impl Http {
             let trouble = format!("HTTP {}", status.as_u16());
             return Err(NoAnswer { trouble, retry_after, may_be_done: status.is_server_error() });
         }
+        let ahead =
+            response.headers().get(DATE).and_then(|date| ahead(date.to_str().ok()?, self.clock.now()));
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(no_answer)? {
             if body.len() + chunk.len() > LARGEST {
@@ -70,7 +91,12 @@ impl Http {
             let trouble = format!("HTTP {} and no word of OAuth", status.as_u16());
             return Err(NoAnswer { trouble, retry_after: None, may_be_done: false });
         }
-        let mut answer = HttpResponse::new(reply::with_numeric_lifetime(body));
+        let body = if status.is_success() {
+            reply::with_numeric_lifetime(body)
+        } else {
+            reply::with_clock(body, ahead)
+        };
+        let mut answer = HttpResponse::new(body);
         *answer.status_mut() = status;
         Ok(answer)
     }
@@ -105,6 +131,14 @@ fn is_trouble(status: StatusCode) -> bool {
         || status == StatusCode::TOO_MANY_REQUESTS
 }
 
+/// By how many seconds our clock is ahead of an answer's Date (RFC 9110 §6.6.1), where that is further than the time
+/// for which assertions are taken.
+fn ahead(date: &str, now: SystemTime) -> Option<i64> {
+    let date = OffsetDateTime::parse(date, &Rfc2822).ok()?;
+    let ahead = (OffsetDateTime::from(now) - date).whole_seconds();
+    (ahead.abs() > FAR.as_secs().cast_signed()).then_some(ahead)
+}
+
 /// The delay form of Retry-After. The date form is rare and would need a clock that agrees.
 fn seconds(value: &str) -> Option<Duration> {
     value.trim().parse().ok().map(Duration::from_secs)
@@ -131,7 +165,7 @@ fn no_answer(error: &reqwest::Error, proxy: Option<&str>) -> NoAnswer {
     let trouble = if error.is_timeout() {
         format!("no answer within {} s", timing::TOKEN_REQUEST.as_secs())
     } else {
-        cause.map_or_else(|| error.to_string(), ToString::to_string)
+        cause.map_or_else(|| error.to_string(), in_words)
     };
     let trouble = match proxy {
         Some(proxy) if error.is_connect() && !is_of_tls(cause) => {
@@ -145,17 +179,24 @@ fn no_answer(error: &reqwest::Error, proxy: Option<&str>) -> NoAnswer {
     NoAnswer { trouble, retry_after: None, may_be_done: !error.is_connect() }
 }
 
+/// A cause as it is told of a mail server.
+fn in_words(cause: &(dyn std::error::Error + 'static)) -> String {
+    let distrusted = of_tls(cause).and_then(distrust::in_words);
+    let distrusted = distrusted.map(|why| format!("its certificate is refused: {why}"));
+    distrusted.unwrap_or_else(|| cause.to_string())
+}
+
+/// TLS's own error in a cause.
+fn of_tls<'c>(cause: &'c (dyn std::error::Error + 'static)) -> Option<&'c rustls::Error> {
+    let within = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    let within = within.and_then(|within| within.downcast_ref::<rustls::Error>());
+    cause.downcast_ref::<rustls::Error>().or(within)
+}
+
 /// Whether a cause is TLS's, which is spoken with the authority and not with a proxy. A handshake that is broken
 /// off has no type of its own.
 fn is_of_tls(cause: Option<&(dyn std::error::Error + 'static)>) -> bool {
-    cause.is_some_and(|cause| {
-        if cause.to_string() == "tls handshake eof" {
-            return true;
-        }
-        let within = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        cause.is::<rustls::Error>()
-            || within.and_then(|within| within.downcast_ref::<rustls::Error>()).is_some()
-    })
+    cause.is_some_and(|cause| cause.to_string() == "tls handshake eof" || of_tls(cause).is_some())
 }
 
 /// What the HTTP client says of a proxy, in the words that are used of a mail server's.
@@ -173,5 +214,62 @@ fn as_proxys(trouble: &str) -> String {
         "unsuccessful" => "does not connect us there".to_owned(),
         "unexpected end of file" | "unexpected eof" => "broke the connection off".to_owned(),
         said => format!("is in trouble: {said}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
+    use super::*;
+    use crate::clock::System;
+
+    /// What is made of an answer's head and body.
+    async fn answered(head: &str, body: &str) -> ErrorBody {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/token", listener.local_addr().unwrap());
+        let answer = format!(
+            "HTTP/1.1 400 Bad Request\r\n{head}Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let serving = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = vec![0; 4096];
+            assert!(stream.read(&mut asked).await.unwrap() > 0);
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        };
+        let clock: SharedClock = Arc::new(System);
+        let http = Http::new(&Trust::new(None).unwrap(), None, &clock).unwrap();
+        let request = http::Request::post(url).body(Vec::new()).unwrap();
+        let (answer, ()) = tokio::join!(http.post(request), serving);
+        serde_json::from_slice(answer.unwrap().body()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_error_says_how_far_our_clock_is_from_the_authoritys() {
+        let body = r#"{"error":"invalid_client","error_codes":[700024]}"#;
+        let read = answered("Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n", body).await;
+        assert!(read.clock_ahead.unwrap() > 30 * 365 * 86_400, "{read:?}");
+        assert_eq!(read.error_codes, [700_024]);
+        assert_eq!(answered("", body).await.clock_ahead, None);
+    }
+
+    #[test]
+    fn clocks_that_differ_by_more_than_five_minutes_are_told_apart() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        let cases = [
+            ("Sun, 06 Nov 1994 08:49:37 GMT", None),
+            ("Sun, 06 Nov 1994 08:45:00 GMT", None),
+            ("Sun, 06 Nov 1994 08:29:37 GMT", Some(1_200)),
+            ("Sun, 06 Nov 1994 10:49:37 GMT", Some(-7_200)),
+            ("yesterday", None),
+            ("", None),
+        ];
+        for (date, expected) in cases {
+            assert_eq!(ahead(date, now), expected, "{date}");
+        }
     }
 }

@@ -41,9 +41,9 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(app: &App) -> Result<Self, reqwest::Error> {
+    pub(super) fn new(app: &App, clock: &SharedClock) -> Result<Self, reqwest::Error> {
         Ok(Self {
-            http: Http::new(&app.trust, app.proxy.as_ref())?,
+            http: Http::new(&app.trust, app.proxy.as_ref(), clock)?,
             background: Arc::new(Semaphore::new(BACKGROUND)),
         })
     }
@@ -176,7 +176,7 @@ impl Tokens {
         accounts: &Accounts,
         listening: &[ProtocolKind],
     ) -> Result<(), ConfigureError> {
-        let lines = apps.iter().map(|app| Ok((app.name.clone(), Arc::new(Line::new(app)?))));
+        let lines = apps.iter().map(|app| Ok((app.name.clone(), Arc::new(Line::new(app, &self.clock)?))));
         let lines = lines.collect::<Result<std::collections::HashMap<_, _>, reqwest::Error>>()?;
         let plan = Arc::new(Plan::new(apps, accounts, listening));
         let store = Arc::clone(&self.store);

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     explain::{
-        authority::{self, Class, ErrorBody, Flow},
+        authority::{self, CLOCK_AHEAD, Class, ErrorBody, Flow},
         consent,
     },
     failure::{Explanation, Failure, Refusal},
@@ -147,6 +147,10 @@ fn refused(spec: &Spec, flow: Flow, body: &ErrorBody) -> Unissued {
     };
     match body.class(flow) {
         Class::Temporary => {
+            let known = authority::known(flow, spec.app.name.as_str(), Some(&spec.login), body);
+            if let Some(known) = known {
+                return Unissued::new(Refusal::explained(Failure::AuthorityUnavailable, known));
+            }
             let said = body.code().map_or_else(|| body.error.clone(), |code| format!("AADSTS{code}"));
             unavailable(&spec.app, &said, None)
         }
@@ -218,6 +222,18 @@ pub(super) fn with_numeric_lifetime(body: Vec<u8>) -> Vec<u8> {
     serde_json::to_vec(&Value::Object(fields)).unwrap_or(body)
 }
 
+/// The body of an error with how far our clock is ahead, where that is far: what the crate hands on is the body alone.
+/// What an authority says by that name itself does not count.
+pub(super) fn with_clock(body: Vec<u8>, ahead: Option<i64>) -> Vec<u8> {
+    let Ok(Value::Object(mut fields)) = serde_json::from_slice(&body) else { return body };
+    let own = fields.remove(CLOCK_AHEAD);
+    if ahead.is_none() && own.is_none() {
+        return body;
+    }
+    fields.extend(ahead.map(|ahead| (CLOCK_AHEAD.to_owned(), ahead.into())));
+    serde_json::to_vec(&Value::Object(fields)).unwrap_or(body)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,6 +272,18 @@ mod tests {
         for body in ["{", "[]", r#"{"expires_in":"soon"}"#, r#"{"expires_in":5}"#] {
             assert_eq!(with_numeric_lifetime(body.as_bytes().to_vec()), body.as_bytes(), "{body}");
         }
+    }
+
+    #[test]
+    fn how_far_the_clocks_differ_is_the_bridges_to_say() {
+        let read = |body: &str, ahead| -> ErrorBody {
+            serde_json::from_slice(&with_clock(body.as_bytes().to_vec(), ahead)).unwrap()
+        };
+        let body = r#"{"error":"invalid_client","footbridge_clock_ahead":7}"#;
+        assert_eq!(read(body, Some(900)).clock_ahead, Some(900));
+        assert_eq!(read(body, None).clock_ahead, None);
+        assert_eq!(read(r#"{"error":"x"}"#, Some(-900)).clock_ahead, Some(-900));
+        assert_eq!(with_clock(b"junk".to_vec(), Some(1)), b"junk");
     }
 
     #[test]

@@ -12,8 +12,10 @@ use tokio::{
 
 use crate::harness::{
     bridge::Bridge,
-    certs::Certs,
+    certs::{Certs, Leaf},
+    config::Config,
     door::Door,
+    exchange::Exchange,
     world::{ANN, PASSWORD, World},
 };
 
@@ -111,4 +113,40 @@ async fn a_proxy_that_breaks_tls_to_the_mailbox_open_is_named() {
     let spare = |world: &World| spared.store(world.authority.addr().port(), Ordering::SeqCst);
     let cause = cause_of_refusal(&proxy, spare).await;
     assert!(cause.contains(&proxy.addr().to_string()), "{cause}");
+}
+
+/// What a mail program is told of a mail server with this certificate.
+async fn told_of(leaf: impl FnOnce(&Certs) -> Leaf) -> String {
+    let mut elsewhere = None;
+    let world = World::built(|certs, authority, _| {
+        let exchange = Exchange::start_as(leaf(certs), authority);
+        Config::new(authority, elsewhere.insert(exchange)).account(ANN, PASSWORD)
+    });
+    world.connect("imap").await.imap_login_refused(ANN, PASSWORD).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_wrong_with_a_certificate_is_told_with_who_issued_it_and_for_whom_it_is() {
+    let inspected = told_of(|_| Certs::new().leaf_for(&["localhost"])).await;
+    assert!(inspected.contains("Throw-away test CA is unknown"), "{inspected}");
+    assert!(inspected.contains("ca_file"), "{inspected}");
+    let own = told_of(|_| Certs::self_signed()).await;
+    assert!(own.contains("certificate of localhost refused: it is self-signed: "), "{own}");
+    let another = told_of(|certs| certs.leaf_for(&["mail.example.org"])).await;
+    assert!(another.contains("it is for mail.example.org, not for localhost: "), "{another}");
+}
+
+/// The log tells whose act is wanted by what is known, not by the kind of failure alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_tells_an_administrator_from_the_operator_and_whether_waiting_helps() {
+    let world = World::start();
+    world.exchange.disable_smtp_auth();
+    let told = world.connect("smtp").await.smtp_login(ANN, PASSWORD).await;
+    assert!(told.contains("SmtpClientAuthenticationDisabled"), "{told}");
+    let refused = world.bridge.wait_for_logged("login refused", 1).remove(0);
+    assert_eq!(
+        (&refused["failure"], &refused["fault"]),
+        (&"upstream_refused".into(), &"administrator".into())
+    );
+    assert_eq!(refused["retry_helps"], false);
 }

@@ -306,7 +306,7 @@ fn every_refusal_behind_a_login_that_people_have_met_is_known() {
 }
 
 /// Troubles on the way, in the words of the bridge, of systems and of TLS, and a word of what to do.
-const NETWORK: [(&str, &str); 24] = [
+const NETWORK: [(&str, &str); 32] = [
     ("cannot look up h: failed to lookup address information: Name or service not known", "check the host"),
     ("cannot look up h: failed to lookup address information: Name does not resolve", "check the host"),
     (
@@ -328,6 +328,17 @@ const NETWORK: [(&str, &str); 24] = [
     ("the TLS handshake with h:143 took longer than 10 s", "port and tls"),
     ("certificate of h refused: UnknownIssuer", "inspects TLS"),
     ("invalid peer certificate: UnknownIssuer", "ca_file"),
+    ("certificate of h refused: its issuer CN=Contoso TLS Inspection is unknown", "inspects TLS"),
+    ("its certificate is refused: its issuer CN=Contoso TLS Inspection is unknown", "inspects TLS"),
+    ("certificate of h refused: it is self-signed", "ca_file"),
+    ("certificate of h refused: it is the certificate of a CA, not of a server", "CA:FALSE"),
+    (
+        "certificate of h refused: it is for a.example.net, b.example.net and 7 more, not for h",
+        "as its certificate does",
+    ),
+    ("certificate of h refused: it expired on 2026-03-01, and this clock says 2026-11-21", "clock"),
+    ("certificate of h refused: it begins on 2026-11-01, and this clock says 1970-01-02", "clock"),
+    ("its certificate is refused: it was revoked", "renew"),
     (
         "invalid peer certificate: certificate not valid for name \"h\"; certificate is only valid for DnsName(\"x\")",
         "as its certificate does",

@@ -7,6 +7,7 @@
 //! `google.rs`.
 
 mod class;
+mod clock;
 mod google;
 mod meaning;
 mod operator;
@@ -52,13 +53,25 @@ pub struct ErrorBody {
     /// When Entra answered: `2026-01-09 02:02:12Z`.
     #[serde(default, deserialize_with = "text")]
     pub timestamp: Option<String>,
+    /// By how many seconds the bridge's clock was ahead of the authority's when this was answered, where that is far.
+    /// The bridge puts it there itself, by the name of [`CLOCK_AHEAD`].
+    #[serde(default, rename = "footbridge_clock_ahead", deserialize_with = "seconds")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock_ahead: Option<i64>,
 }
+
+/// The name of [`ErrorBody::clock_ahead`] in a body.
+pub const CLOCK_AHEAD: &str = "footbridge_clock_ahead";
 
 fn text<'de, D: Deserializer<'de>>(field: D) -> Result<Option<String>, D::Error> {
     match Value::deserialize(field)? {
         Value::String(text) => Ok(Some(text)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => Ok(None),
     }
+}
+
+fn seconds<'de, D: Deserializer<'de>>(field: D) -> Result<Option<i64>, D::Error> {
+    Ok(Value::deserialize(field)?.as_i64())
 }
 
 fn numbers<'de, D: Deserializer<'de>>(field: D) -> Result<Vec<u64>, D::Error> {
@@ -152,7 +165,11 @@ pub fn known(flow: Flow, app: &str, login: Option<&str>, body: &ErrorBody) -> Op
         None => format!("app {app}"),
     };
     let name = entry.code().unwrap_or_else(|| body.error.clone());
-    let explanation = entry.explains(format!("{subject}: {} ({name})", entry.cause), login);
+    let cause = format!("{subject}: {} ({name})", entry.cause);
+    if let Some(skew) = clock::skew(entry, body) {
+        return Some(clock::explained(&cause, skew));
+    }
+    let explanation = entry.explains(cause, login);
     Some(if entry.fault == Fault::Administrator { traced(explanation, body) } else { explanation })
 }
 
@@ -354,6 +371,7 @@ mod tests {
                     trace_id,
                     correlation_id,
                     timestamp,
+                    clock_ahead: Some(-900),
                 }
             },
         )
