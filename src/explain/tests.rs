@@ -33,7 +33,9 @@ fn answer(entry: &Entry) -> ErrorBody {
     let (error, error_codes) = match entry.sign {
         Sign::Number(number) => ("invalid_request", vec![number]),
         Sign::Error(error, _) => (error, Vec::new()),
-        _ => panic!("{entry:?} is no answer of an authority"),
+        Sign::Begins(_) | Sign::Says(_) | Sign::BeginsAndSays(..) | Sign::Claim(_) => {
+            panic!("{entry:?} is no answer of an authority")
+        }
     };
     let error_description = Some(entry.sample.to_owned()).filter(|sample| !sample.is_empty());
     ErrorBody { error: error.to_owned(), error_codes, error_description, ..ErrorBody::default() }
