@@ -340,6 +340,38 @@ async fn a_bridge_that_ends_and_a_person_who_has_seen_enough_end_an_examination(
     assert!(ended.stderr.contains("interrupted"), "{ended:?}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_takes_long_holds_up_no_others_and_is_told_of_in_its_turn() {
+    let mut slow = None;
+    let world = World::with(|config, certs, exchange| {
+        let authority = slow.insert(Authority::start(certs));
+        let (imap, smtp) = (exchange.endpoint("imap", false), exchange.endpoint("smtp", true));
+        config.app("slow", authority, imap, smtp).account_of("slow", CARL, PASSWORD, "")
+    });
+    let slow = slow.unwrap();
+    for is_beside in [true, false] {
+        if !is_beside {
+            without_bridge(&world);
+        }
+        let gate = Gate::default();
+        slow.always(Answer::Held(gate.clone()));
+        let (tried, asked) = (world.exchange.attempted().get(), slow.requests().get());
+        let doctor = Cli::spawn(world.folder.path(), ["doctor", "--json", CARL, ANN, BOB]);
+        slow.requests().reached(asked + 1).await;
+        // Two protocols of each of the others, while the first is still waited for.
+        world.exchange.attempted().reached(tried + 4).await;
+        gate.open();
+        let report = doctor.wait().json();
+        let accounts = report["accounts"].as_array().unwrap();
+        let told: Vec<_> = accounts.iter().map(|account| account["login"].clone()).collect();
+        assert_eq!(told, [CARL, ANN, BOB], "{report:#}");
+        for account in &accounts[1..] {
+            is_well(account, "imap", "mailbox");
+            is_well(account, "smtp", "session");
+        }
+    }
+}
+
 /// A world with the app `app` and accounts of it with this grant for ANN.
 fn granted(
     grant: &str,

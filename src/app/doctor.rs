@@ -3,6 +3,10 @@
 use std::{collections::HashMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::JoinSet,
+};
 
 use super::{
     BuildError,
@@ -15,12 +19,22 @@ use crate::{
     account::{Account, Accounts},
     clock::{SharedClock, System},
     config::{Config, Provider},
-    doctor::{self, Case, Errand, Listener, Tools, Trial, report::Heading},
+    doctor::{
+        self, Case, Errand, Listener, Tools, Trial,
+        report::{Event, Heading},
+    },
     failure::Explanation,
     ids::{AppName, ProtocolKind},
     oauth::Tokens,
     policy::{access, timing::Timing},
 };
+
+/// How many accounts are examined at once. Exchange Online takes three messages of a mailbox at a time, and several
+/// accounts may have the same one.
+const AT_ONCE: usize = 3;
+
+/// How many events of an account are kept until those before it are told: more than one has, where nothing is waited for.
+const KEPT: usize = 64;
 
 /// What shall be examined.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +66,15 @@ enum Patient {
     Examined(Box<(Case, Tools)>),
     /// It is not examined, and why.
     PassedOver(Heading, String),
+}
+
+impl Patient {
+    async fn examine(self, listener: &Listener) {
+        match self {
+            Self::Examined(examined) => doctor::examine(&examined.0, &examined.1, listener).await,
+            Self::PassedOver(heading, why) => doctor::pass_over(heading, &why, listener).await,
+        }
+    }
 }
 
 impl Bridge {
@@ -107,12 +130,36 @@ impl Practice {
         Ok(Queue(patients))
     }
 
-    /// Examines them, one after the other, and tells of every hop.
+    /// Examines them, some at once, so that one whose authority or upstream is slow holds up no others, and tells
+    /// of every hop, one account after the other.
+    ///
+    /// # Cancel safety
+    /// Safe, as [`doctor::examine`] is. Where nobody listens any more it ends.
     pub async fn examine(&self, queue: Queue, listener: &Listener) {
+        let places = Arc::new(Semaphore::new(AT_ONCE));
+        let mut examinations = JoinSet::new();
+        let mut told = Vec::with_capacity(queue.0.len());
         for patient in queue.0 {
-            match patient {
-                Patient::Examined(examined) => doctor::examine(&examined.0, &examined.1, listener).await,
-                Patient::PassedOver(heading, why) => doctor::pass_over(heading, &why, listener).await,
+            let (teller, events) = mpsc::channel(KEPT);
+            let places = Arc::clone(&places);
+            examinations.spawn(async move {
+                let _place = places.acquire().await;
+                patient.examine(&teller).await;
+            });
+            told.push(events);
+        }
+        for mut events in told {
+            // How long others had waited before is nobody's news.
+            let mut kept = events.len();
+            while let Some(event) = events.recv().await {
+                let is_old = kept > 0;
+                kept = kept.saturating_sub(1);
+                if is_old && matches!(event, Event::Waiting(_)) {
+                    continue;
+                }
+                if listener.send(event).await.is_err() {
+                    return;
+                }
             }
         }
         doctor::done(listener).await;

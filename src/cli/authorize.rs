@@ -133,6 +133,8 @@ async fn finished(begun: &Begun, through: &Through<'_>) -> Result<String, String
             }
         };
         tokio::select! {
+            // The first to be polled, so that the signal is awaited before anything is begun.
+            biased;
             _ = tokio::signal::ctrl_c() => return Err(through.interrupted(begun)),
             progress = through.progress(&begun.id) => match progress? {
                 Progress::Pending => {}
