@@ -2,132 +2,46 @@
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a broken test has to break")]
+#![allow(unreachable_pub, reason = "nothing here is a library")]
 
 mod harness;
+#[path = "console/house.rs"]
+mod house;
+#[path = "console/visitor.rs"]
+mod visitor;
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use harness::{
     authority::{Authority, Registration},
-    browser::{Browser, Page},
     cli::Cli,
     config::{Config, Keys},
     door::Reserved,
     exchange::Exchange,
     world::{ANN, BOB, PASSWORD, World},
 };
-
-const PUBLIC: &str = "44444444-4444-4444-8444-444444444444";
-
-/// A world whose console has more lines in its table. Ann may consent in the browser, Bob by a code.
-fn world(more: &str) -> World {
-    redirecting(None, None, more)
-}
-
-/// The same, where the authority knows a redirect URI, and the app has one of its own.
-fn redirecting(registered: Option<&str>, own: Option<&str>, more: &str) -> World {
-    World::built(|_, authority: &Authority, exchange: &Exchange| {
-        let app = Registration::public(PUBLIC);
-        authority.register_app(registered.into_iter().fold(app, Registration::redirect));
-        let keys = own.into_iter().fold(Keys::of(PUBLIC), Keys::redirect_uri);
-        let mut config = Config::empty().delegated_app("people", authority, exchange, keys);
-        for (person, grant) in [(ANN, "authorization_code"), (BOB, "device_code")] {
-            exchange.mailboxes().create(person);
-            config = config.account_with("people", person, Some(PASSWORD), grant, "");
-        }
-        config.console_with("127.0.0.1:0", more)
-    })
-}
-
-/// A browser at the console, with a cookie as soon as it has got one.
-struct Visitor {
-    browser: Browser,
-    home: String,
-    cookie: String,
-}
-
-impl Visitor {
-    fn of(world: &World) -> Self {
-        let line = world.bridge.wait_for_log("the console", |line| line["message"] == "console");
-        let home = format!("http://{}", line["listener.addr"].as_str().unwrap());
-        Self { browser: world.browser(), home, cookie: String::new() }
-    }
-
-    /// One who knows the password.
-    async fn signed_in(world: &World) -> Self {
-        let mut visitor = Self::of(world);
-        let page = visitor.post("/login", &[("password", &made_password(world))]).await;
-        assert_eq!((page.status, visitor.leads_to(&page).as_str()), (303, "/"), "{}", page.body);
-        visitor.take_cookie(&page);
-        visitor
-    }
-
-    fn take_cookie(&mut self, page: &Page) {
-        let set = page.headers["set-cookie"].to_str().unwrap();
-        set.split(';').next().unwrap().clone_into(&mut self.cookie);
-    }
-
-    async fn get(&self, path: &str) -> Page {
-        self.browser.get_with(&format!("{}{path}", self.home), &[("cookie", &self.cookie)]).await
-    }
-
-    async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Page {
-        self.post_from(path, fields, &[]).await
-    }
-
-    async fn post_from(&self, path: &str, fields: &[(&str, &str)], headers: &[(&str, &str)]) -> Page {
-        let headers = [&[("cookie", self.cookie.as_str())], headers].concat();
-        self.browser.post_with(&format!("{}{path}", self.home), fields, &headers).await
-    }
-
-    /// Presses a button of the overview, and goes where that leads.
-    async fn authorize(&self, login: &str, way: &str) -> Page {
-        let token = hidden_token(&self.get("/").await);
-        let page = self.post("/authorize", &[("token", &token), ("login", login), ("way", way)]).await;
-        assert_eq!(page.status, 303, "{}", page.body);
-        self.get(&self.leads_to(&page)).await
-    }
-
-    /// Where a page redirects to, on the console.
-    fn leads_to(&self, page: &Page) -> String {
-        let next = page.redirect().unwrap().to_string();
-        next.strip_prefix(&self.home).unwrap_or_else(|| panic!("away, to {next}")).to_owned()
-    }
-}
-
-fn made_password(world: &World) -> String {
-    let file = world.folder.path().join("state/console.password");
-    std::fs::read_to_string(file).unwrap().trim_end().to_owned()
-}
-
-fn hidden_token(page: &Page) -> String {
-    between(&page.body, "name=\"token\" value=\"", "\"").to_owned()
-}
-
-#[track_caller]
-fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
-    let found = text.split_once(before).and_then(|(_, rest)| rest.split_once(after));
-    found.unwrap_or_else(|| panic!("no {before} in {text}")).0
-}
-
-#[track_caller]
-fn says(page: &Page, status: u16, words: &[&str]) {
-    assert_eq!(page.status, status, "{}", page.body);
-    for word in words {
-        assert!(page.body.contains(word), "no {word:?} on the page:\n{}", page.body);
-    }
-}
+use visitor::{PUBLIC, Visitor, between, hidden_token, made_password, redirecting, says, world};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_session_there_is_nothing_but_the_door() {
     let world = world("");
     let stranger = Visitor::of(&world);
-    for path in ["/", "/authorize/abc"] {
+    for path in [
+        "/",
+        "/accounts",
+        "/account",
+        "/sessions",
+        "/sessions/end",
+        "/failures",
+        "/authorize/abc",
+        "/doctor/abc",
+    ] {
         let page = stranger.get(path).await;
         assert_eq!((page.status, page.body.as_str()), (303, ""));
         assert_eq!(stranger.leads_to(&page), "/login");
     }
-    for path in ["/authorize", "/logout"] {
+    for path in ["/authorize", "/authorize/abc/address", "/doctor", "/sessions/end", "/logout"] {
         let page = stranger.post(path, &[("login", ANN), ("way", "device"), ("token", "")]).await;
         assert_eq!((page.status, stranger.leads_to(&page).as_str()), (303, "/login"));
     }
@@ -176,19 +90,19 @@ async fn a_password_that_is_written_is_the_one_and_none_is_made() {
 async fn after_five_wrong_passwords_the_form_rests_and_says_how_long() {
     let world = world("");
     let (stranger, owner) = (Visitor::of(&world), Visitor::signed_in(&world).await);
-    for _ in 0..4 {
-        let page = stranger.post("/login", &[("password", "wrong")]).await;
+    for wrong in ["one", "two", "three", "four", "four"] {
+        let page = stranger.post("/login", &[("password", wrong)]).await;
         says(&page, 403, &["That is not the password", "type=\"password\""]);
         assert!(!page.headers.contains_key("set-cookie"));
     }
-    for password in ["wrong", &made_password(&world)] {
+    for password in ["five", &made_password(&world)] {
         let page = stranger.post("/login", &[("password", password)]).await;
         says(&page, 429, &["Too many wrong passwords", "in 5 minutes"]);
         assert!(page.headers["retry-after"].to_str().unwrap().parse::<u64>().unwrap() <= 300);
         assert!(!page.headers.contains_key("set-cookie"));
     }
     says(&stranger.get("/login").await, 429, &["in 5 minutes"]);
-    says(&owner.get("/").await, 200, &[ANN]);
+    says(&owner.get("/accounts").await, 200, &[ANN]);
     assert!(!world.bridge.log().contains(&made_password(&world)));
 }
 
@@ -225,7 +139,7 @@ async fn a_link_signs_in_once() {
     let page = visitor.get(path).await;
     says(&page, 200, &["Signed in", "http-equiv=\"refresh\" content=\"0;url=/\""]);
     visitor.take_cookie(&page);
-    says(&visitor.get("/").await, 200, &[ANN]);
+    says(&visitor.get("/accounts").await, 200, &[ANN]);
     let again = Visitor::of(&world).get(path).await;
     says(&again, 403, &["No such link", "footbridge console"]);
     assert!(!again.headers.contains_key("set-cookie"));
@@ -309,24 +223,26 @@ async fn a_button_leads_to_a_consent_that_lets_the_mail_program_in() {
     says(&overview, 200, &[env!("CARGO_PKG_VERSION"), "ready", "a person has to sign in"]);
     let policy = overview.headers["content-security-policy"].to_str().unwrap();
     assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
+    assert!(policy.contains("script-src 'self'; connect-src 'self'; base-uri 'none'"), "{policy}");
     assert!(policy.contains("form-action 'self'; frame-ancestors 'none'"), "{policy}");
     // With no-referrer a browser would say that the form comes from nowhere.
     assert_eq!(overview.headers["referrer-policy"], "same-origin");
-    assert!(overview.body.contains(&format!("Authorize {ANN} in the browser")));
-    assert!(
-        !overview.body.contains(&format!("Authorize {BOB} in the browser")),
-        "his grant is a device code"
-    );
+    for (login, has_browser) in [(ANN, true), (BOB, false)] {
+        let page = visitor.get(&format!("/account?login={login}")).await;
+        says(&page, 200, &["Use a device code"]);
+        assert_eq!(page.body.contains("in the browser"), has_browser, "his grant is a device code");
+    }
 
     let page = visitor.authorize(ANN, "browser").await;
     says(&page, 200, &["Sign in at the authority", ANN]);
     let url = between(&page.body, "content=\"0;url=", "\"").replace("&#38;", "&");
     let landed = visitor.browser.open(&url).await;
     says(&landed, 200, &["Authorized", ANN, "href=\"/\""]);
+    assert!(!landed.headers["content-security-policy"].to_str().unwrap().contains("script-src"));
     assert!(landed.url.as_str().contains("state="), "{}", landed.url);
     says(&visitor.get(page.url.path()).await, 200, &["Authorized", ANN]);
     drop(world.imap(ANN).await);
-    says(&visitor.get("/").await, 200, &["expires in 5", " ago"]);
+    says(&visitor.get("/accounts").await, 200, &["token expires in 5", "last login"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -385,7 +301,7 @@ async fn a_browser_elsewhere_is_told_where_it_would_come_back_to_and_goes_nowher
     assert!(here.body.contains("content=\"0;url=https://"), "{}", here.body);
     let headers = [("cookie", visitor.cookie.as_str()), ("host", "mail.example.com")];
     let elsewhere = visitor.browser.get_with(here.url.as_str(), &headers).await;
-    says(&elsewhere, 200, &[&own, "use a device code", "http-equiv=\"refresh\" content=\"5\""]);
+    says(&elsewhere, 200, &[&own, "use a device code", "data-live=\"2\"", "name=\"address\""]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -411,14 +327,14 @@ async fn an_address_of_its_own_is_closed_after_the_consent_though_nobody_looks_a
 async fn what_cannot_be_consented_to_is_explained() {
     let world = World::with(|config, _, _| config.console("127.0.0.1:0"));
     let visitor = Visitor::signed_in(&world).await;
-    let overview = visitor.get("/").await;
-    says(&overview, 200, &[ANN, BOB, "not needed"]);
+    let overview = visitor.get(&format!("/account?login={ANN}")).await;
+    says(&overview, 200, &[ANN, "not needed"]);
     assert!(!overview.body.contains("in the browser"));
     let token = hidden_token(&overview);
     for (login, why) in [(ANN, "needs nobody"), ("<script>", "no account has the login")] {
         let page = visitor.post("/authorize", &[("token", &token), ("login", login)]).await;
         says(&page, 400, &["Not begun", why]);
-        assert!(!page.body.contains("<script"), "{}", page.body);
+        assert!(!page.body.contains("<script>"), "{}", page.body);
     }
 }
 
@@ -431,8 +347,13 @@ async fn a_login_that_failed_is_explained_and_nothing_secret_is_shown() {
     let refused = world.connect("imap").await.imap_login(ANN, PASSWORD).await;
     assert!(refused.starts_with("in NO "), "{refused}");
     let visitor = Visitor::signed_in(&world).await;
-    let page = visitor.get("/").await;
+    let page = visitor.get(&format!("/account?login={ANN}")).await;
     says(&page, 200, &["Last failure", "client credentials", "ready"]);
+    says(
+        &visitor.get("/failures").await,
+        200,
+        &[ANN, "IMAP from 127.0.0.1", "What to do:", "upstream_refused"],
+    );
     let client_secret = std::fs::read_to_string(world.folder.secret("contoso")).unwrap();
     for secret in [PASSWORD, client_secret.trim(), &made_password(&world)] {
         assert!(!page.body.contains(secret), "{secret}");
@@ -441,7 +362,7 @@ async fn a_login_that_failed_is_explained_and_nothing_secret_is_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_end_of_a_secret_is_measured_for_this_machine_and_elsewhere_for_who_has_signed_in() {
+async fn the_end_of_a_secret_is_measured_for_this_machine_and_elsewhere_for_who_knows_the_password() {
     let ends = |keys: Keys| keys.secret("s").line("secret_expires = 2099-04-05");
     for (public, status) in [("", 200), ("public_url = \"https://mail.example.com\"", 401)] {
         let world = World::built(|_, authority: &Authority, exchange: &Exchange| {
@@ -457,5 +378,21 @@ async fn the_end_of_a_secret_is_measured_for_this_machine_and_elsewhere_for_who_
         assert_eq!(page.status, status, "{}", page.body);
         let line = "footbridge_credential_expires_timestamp_seconds{app=\"people\"} 4079";
         assert_eq!(page.body.contains(line), status == 200, "{}", page.body);
+        let at = format!("{}/metrics", visitor.home);
+        for (shown, right) in [
+            (format!("Bearer {}", made_password(&world)), true),
+            (basic(&format!("prometheus:{}", made_password(&world))), true),
+            (basic("prometheus:wrong"), false),
+        ] {
+            let page = visitor.browser.get_with(&at, &[("authorization", &shown)]).await;
+            assert_eq!(page.status, if right { 200 } else { status }, "{}", page.body);
+        }
+        let rebound = visitor.browser.get_with(&at, &[("host", "rebound.example.net")]).await;
+        assert_eq!(rebound.status, 401);
+        assert!(rebound.headers["www-authenticate"].to_str().unwrap().starts_with("Basic realm="));
     }
+}
+
+fn basic(credentials: &str) -> String {
+    format!("Basic {}", STANDARD.encode(credentials))
 }

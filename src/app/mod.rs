@@ -14,6 +14,7 @@ mod certificates;
 mod control;
 mod doctor;
 mod doors;
+mod examination;
 mod expiry;
 mod lock;
 pub mod logging;
@@ -49,6 +50,7 @@ use crate::{
 use bridge::Bridge;
 use certificates::Certificates;
 use doors::Bound;
+use examination::Examinations;
 use lock::StateLock;
 
 pub use accounts::{AccountRow, FailureRow, Forget, Forgotten, Stored};
@@ -227,7 +229,11 @@ async fn show(console: Option<TcpListener>, bridge: &Arc<Bridge>, stop: Cancella
     if let Ok(addr) = listener.local_addr() {
         info!(listener.addr = %addr, "console");
     }
-    let router = console::router(Arc::clone(&bridge.tokens), gate, Arc::new(web::Shown(Arc::clone(bridge))));
+    let router = console::router(
+        Arc::clone(&bridge.tokens),
+        gate,
+        Arc::new(web::Shown(Arc::clone(bridge), Examinations::default())),
+    );
     console::serve(listener, router, stop).await;
 }
 

@@ -7,14 +7,15 @@ use tracing::info;
 
 use super::{
     BuildError,
-    authorize::{Authorize, Progress, Way},
+    authorize::{Authorize, Pasted, Progress, Way},
     bridge::Bridge,
+    examination::Examinations,
     overview,
 };
 use crate::{
     clock::SharedClock,
     config,
-    console::{self, Begun, Desk, Ended, Gate, Hosts, Measures, Overview},
+    console::{self, Begun, Desk, Ended, Examination, Gate, Hosts, Measures, Overview},
     failure::Explanation,
     ids::SessionId,
     secret::{Secret, Source, generated},
@@ -59,7 +60,7 @@ fn make(path: &Path) -> io::Result<()> {
 
 /// The house that the console shows.
 #[derive(Debug)]
-pub(super) struct Shown(pub(super) Arc<Bridge>);
+pub(super) struct Shown(pub(super) Arc<Bridge>, pub(super) Examinations);
 
 impl Desk for Shown {
     fn is_ready(&self) -> bool {
@@ -99,5 +100,17 @@ impl Desk for Shown {
         let is_there = self.0.house().register.end(SessionId(number));
         info!(session.id = number, is_there, "session ended at the console");
         is_there
+    }
+
+    async fn paste(&self, address: &str) -> Result<(), Explanation> {
+        self.0.consenter.pasted(&Pasted { address: address.to_owned() }).await
+    }
+
+    fn examine(&self, login: &str, send_to: Option<&str>) -> Result<String, Explanation> {
+        self.1.begin(&self.0, login, send_to)
+    }
+
+    fn examination(&self, id: &str) -> Option<Examination> {
+        self.1.shown(id)
     }
 }

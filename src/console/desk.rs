@@ -27,8 +27,24 @@ pub trait Desk: Send + Sync + 'static {
     /// Where no such consent was begun.
     fn ended(&self, id: &str) -> impl Future<Output = Result<Option<Ended>, Explanation>> + Send;
 
+    /// Takes the address that a browser has ended at where it could not come back.
+    ///
+    /// # Errors
+    /// Where it belongs to no consent.
+    fn paste(&self, address: &str) -> impl Future<Output = Result<(), Explanation>> + Send;
+
     /// Ends a session. False where there is none of that number.
     fn end_session(&self, number: u64) -> bool;
+
+    /// Begins to try an account hop by hop, and to send a test message where `send_to` says whom. Returns what its
+    /// progress is asked for by.
+    ///
+    /// # Errors
+    /// Why it cannot be tried now.
+    fn examine(&self, login: &str, send_to: Option<&str>) -> Result<String, Explanation>;
+
+    /// How far an examination has come; `None` where it is not known, or not any more.
+    fn examination(&self, id: &str) -> Option<Examination>;
 }
 
 /// How things are.
@@ -245,4 +261,111 @@ pub enum Ended {
     },
     /// Nothing is stored.
     Failed(Explanation),
+}
+
+/// An account that is tried hop by hop.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Examination {
+    /// The login that it was begun for.
+    pub login: String,
+    /// The mailbox that it opens, as far as that is known.
+    pub mailbox: Option<String>,
+    /// Whom a test message is sent to.
+    pub send_to: Option<String>,
+    /// What was tried so far, in its order.
+    pub parts: Vec<Part>,
+    /// What takes time just now: `waiting for INBOX: 4 s of at most 30 s`.
+    pub waiting: Option<String>,
+    /// What it came to; `None` while it goes on.
+    pub verdict: Option<Verdict>,
+}
+
+/// What was tried for one protocol, or for all of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Part {
+    /// `IMAP`; nothing for what all of them share.
+    pub protocol: Option<String>,
+    /// The hops.
+    pub hops: Vec<Hop>,
+}
+
+/// One hop, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hop {
+    /// What came of it.
+    pub mark: Mark,
+    /// What was tried: `name lookup`.
+    pub name: &'static str,
+    /// What was found; empty where nothing was.
+    pub found: String,
+    /// What is wrong, where something is.
+    pub cause: Option<String>,
+    /// What to do about it, where something can be done.
+    pub cure: Option<String>,
+    /// How long it took: `12 ms`; empty where that says nothing.
+    pub took: String,
+}
+
+/// What came of a hop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// It is well.
+    Well,
+    /// It may be the cause of a failure, or is one that nobody meets.
+    Warning,
+    /// It is not well.
+    Failed,
+    /// It was not tried.
+    Skipped,
+}
+
+/// What an examination came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// No hop has failed.
+    Well {
+        /// How many may be trouble all the same.
+        warnings: usize,
+    },
+    /// Some have.
+    Ill {
+        /// How many.
+        failed: usize,
+    },
+    /// There was nothing that could be tried.
+    NotTried,
+    /// It took too long, or the bridge was stopped.
+    BrokenOff,
+}
+
+impl Mark {
+    /// The class of its colours.
+    pub(super) fn tone(self) -> &'static str {
+        match self {
+            Self::Well => "good",
+            Self::Warning => "warn",
+            Self::Failed => "bad",
+            Self::Skipped => "",
+        }
+    }
+
+    /// The sign before it, as on the command line.
+    pub(super) fn sign(self) -> &'static str {
+        match self {
+            Self::Well => "✓",
+            Self::Warning => "!",
+            Self::Failed => "✗",
+            Self::Skipped => "–",
+        }
+    }
+
+    /// The same for who cannot see the sign.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Well => "well",
+            Self::Warning => "a warning",
+            Self::Failed => "failed",
+            Self::Skipped => "not tried",
+        }
+    }
 }

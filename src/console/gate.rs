@@ -1,7 +1,8 @@
 //! Who may use the console: whoever knows its password or has a one-time link, for the time of a session.
 
 use std::{
-    collections::VecDeque,
+    collections::{VecDeque, hash_map::RandomState},
+    hash::BuildHasher as _,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -11,10 +12,13 @@ use aws_lc_rs::{
     rand::fill,
 };
 use axum::http::{HeaderMap, HeaderValue, header};
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 
-use super::{desk::Begun, hosts::Hosts};
-use crate::{clock::SharedClock, secret::Secret};
+use super::{desk::Begun, guesses::Guesses, hosts::Hosts};
+use crate::{clock::SharedClock, ids::ClientNet, secret::Secret};
 
 /// How long a session lasts: a working day.
 const SESSION: Duration = Duration::from_hours(12);
@@ -28,11 +32,6 @@ const LINK: Duration = Duration::from_mins(5);
 /// How many links may wait to be opened; the oldest gives way.
 const MOST_LINKS: usize = 20;
 
-/// So many wrong passwords within [`WRONG_WINDOW`], and no more are looked at until the first of them is
-/// older than that.
-const MOST_WRONG: usize = 5;
-const WRONG_WINDOW: Duration = Duration::from_mins(5);
-
 /// How many consents one session may look after; the oldest is forgotten by the page, not by the bridge.
 const MOST_BEGUN: usize = 20;
 
@@ -45,13 +44,15 @@ pub struct Gate {
     cookie: String,
     clock: SharedClock,
     inside: Mutex<Inside>,
+    /// Makes numbers of wrong passwords, which tell them apart and nothing else of them.
+    numbers: RandomState,
 }
 
 #[derive(Debug, Default)]
 struct Inside {
     sessions: VecDeque<Session>,
     links: VecDeque<Link>,
-    wrong: VecDeque<SystemTime>,
+    guesses: Guesses,
 }
 
 #[derive(Debug)]
@@ -68,14 +69,12 @@ struct Link {
     ends_at: SystemTime,
 }
 
-/// What became of a password.
-#[derive(Debug)]
-pub(super) enum Judged {
-    /// It is the one: this cookie is the session.
-    Right(HeaderValue),
-    /// It is not.
+/// Why a password opens nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Denied {
+    /// It is not the one.
     Wrong,
-    /// It was not looked at, and none will be for so long.
+    /// It was not looked at, and none of this client will be for so long.
     Resting(Duration),
 }
 
@@ -108,7 +107,14 @@ impl Gate {
         } else {
             format!("footbridge-{}", hosts.port())
         };
-        Self { hosts, password: digested(password), cookie, clock, inside: Mutex::default() }
+        Self {
+            hosts,
+            password: digested(password),
+            cookie,
+            clock,
+            inside: Mutex::default(),
+            numbers: RandomState::new(),
+        }
     }
 
     /// A link that signs in once, within five minutes. `None` where the system has no randomness.
@@ -131,25 +137,42 @@ impl Gate {
         is_open(link.ends_at, LINK, now).then(|| self.begin(&mut inside, now)).flatten()
     }
 
-    /// Begins a session for who knows the password.
-    pub(super) fn judge(&self, shown: &Secret) -> Judged {
-        let now = self.clock.now();
-        let mut inside = self.inside();
-        if let Some(left) = inside.rests(now) {
-            return Judged::Resting(left);
-        }
-        if digested(shown) == self.password
-            && let Some(cookie) = self.begin(&mut inside, now)
-        {
-            return Judged::Right(cookie);
-        }
-        push(&mut inside.wrong, now, MOST_WRONG);
-        inside.rests(now).map_or(Judged::Wrong, Judged::Resting)
+    /// Begins a session for a client that knows the password: the cookie is the session.
+    pub(super) fn sign_in(&self, client: &ClientNet, shown: &Secret) -> Result<HeaderValue, Denied> {
+        self.judge(client, shown)?;
+        // Without randomness there is no session, whatever was typed.
+        self.begin(&mut self.inside(), self.clock.now()).ok_or(Denied::Wrong)
     }
 
-    /// How long no password will be looked at, where that is so.
-    pub(super) fn rests(&self) -> Option<Duration> {
-        self.inside().rests(self.clock.now())
+    /// Whether a program has shown the password with its request (RFC 7617, as any user, or RFC 6750 §2.1).
+    pub(super) fn recognise(&self, client: &ClientNet, headers: &HeaderMap) -> Result<(), Denied> {
+        let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let (scheme, rest) = shown.and_then(|value| value.split_once(' ')).ok_or(Denied::Wrong)?;
+        let shown = match scheme.to_ascii_lowercase().as_str() {
+            "bearer" => Some(Secret::new(rest.trim())),
+            "basic" => password_of(rest.trim()),
+            _ => None,
+        };
+        self.judge(client, &shown.ok_or(Denied::Wrong)?)
+    }
+
+    fn judge(&self, client: &ClientNet, shown: &Secret) -> Result<(), Denied> {
+        let now = self.clock.now();
+        let mut inside = self.inside();
+        if let Some(left) = inside.guesses.rests(client, now) {
+            return Err(Denied::Resting(left));
+        }
+        let shown = digested(shown);
+        if shown == self.password {
+            return Ok(());
+        }
+        inside.guesses.wrong(client.clone(), self.numbers.hash_one(shown.expose()), now);
+        Err(inside.guesses.rests(client, now).map_or(Denied::Wrong, Denied::Resting))
+    }
+
+    /// How long no password of a client will be looked at, where that is so.
+    pub(super) fn rests(&self, client: &ClientNet) -> Option<Duration> {
+        self.inside().guesses.rests(client, self.clock.now())
     }
 
     fn begin(&self, inside: &mut Inside, now: SystemTime) -> Option<HeaderValue> {
@@ -202,6 +225,13 @@ impl Gate {
         }
     }
 
+    /// The newest consent for an account that the session has begun.
+    pub(super) fn begun_for(&self, visitor: &Visitor, login: &str) -> Option<String> {
+        let mut inside = self.inside();
+        let session = self.session(&mut inside, &visitor.token)?;
+        session.begun.iter().rev().find(|begun| begun.login == login).map(|begun| begun.id.clone())
+    }
+
     /// A consent that the session has begun.
     pub(super) fn begun(&self, visitor: &Visitor, id: &str) -> Option<Begun> {
         let mut inside = self.inside();
@@ -211,14 +241,6 @@ impl Gate {
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Inside {
-    fn rests(&mut self, now: SystemTime) -> Option<Duration> {
-        self.wrong.retain(|at| is_open(*at + WRONG_WINDOW, WRONG_WINDOW, now));
-        let first = self.wrong.front().filter(|_| self.wrong.len() >= MOST_WRONG)?;
-        (*first + WRONG_WINDOW).duration_since(now).ok()
     }
 }
 
@@ -245,6 +267,13 @@ fn digested(password: &Secret) -> Secret {
     Secret::new(digest(&SHA256, password.expose()).as_ref())
 }
 
+/// The password of HTTP's Basic, behind whatever name.
+fn password_of(credentials: &str) -> Option<Secret> {
+    let decoded = Secret::new(STANDARD.decode(credentials).ok()?);
+    let at = decoded.expose().iter().position(|byte| *byte == b':')?;
+    decoded.expose().get(at + 1..).map(Secret::new)
+}
+
 fn random() -> Option<Secret> {
     let mut bytes = [0; 32];
     fill(&mut bytes).ok()?;
@@ -262,7 +291,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::clock::Clock;
+    use crate::{clock::Clock, ids::ClientAddr};
 
     #[derive(Debug)]
     struct Told(Mutex<SystemTime>);
@@ -294,25 +323,46 @@ mod tests {
         HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_str(&pair).unwrap())])
     }
 
+    fn client(number: u8) -> ClientNet {
+        ClientAddr::new(([192, 0, 2, number], 1).into()).network()
+    }
+
     fn entered(gate: &Gate) -> HeaderValue {
-        match gate.judge(&Secret::new("right")) {
-            Judged::Right(cookie) => cookie,
-            other @ (Judged::Wrong | Judged::Resting(_)) => panic!("{other:?}"),
-        }
+        gate.sign_in(&client(1), &Secret::new("right")).unwrap()
     }
 
     #[test]
-    fn after_five_wrong_passwords_the_right_one_is_not_looked_at_for_a_while() {
+    fn after_five_wrong_passwords_the_right_one_of_that_client_is_not_looked_at_for_a_while() {
         let (gate, clock) = gate();
-        for _ in 0..4 {
-            assert!(matches!(gate.judge(&Secret::new("wrong")), Judged::Wrong));
+        let shows = |client, password: &str| gate.sign_in(&client, &Secret::new(password));
+        for wrong in ["a", "b", "c", "d", "d"] {
+            assert_eq!(shows(client(1), wrong), Err(Denied::Wrong));
         }
         clock.pass(Duration::from_mins(1));
-        assert!(matches!(gate.judge(&Secret::new("")), Judged::Resting(left) if left.as_secs() == 240));
-        assert!(matches!(gate.judge(&Secret::new("right")), Judged::Resting(_)));
+        let rests = |result| matches!(result, Err(Denied::Resting(left)) if left.as_secs() == 240);
+        assert!(rests(shows(client(1), "")) && rests(shows(client(1), "right")));
         assert!(gate.link().is_some(), "a link is no password");
+        assert!(shows(client(2), "right").is_ok(), "nobody else waits");
         clock.pass(Duration::from_mins(4));
         entered(&gate);
+    }
+
+    #[test]
+    fn a_program_shows_the_password_by_basic_or_bearer() {
+        let (gate, _) = gate();
+        let shows = |value: &str| {
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())]);
+            gate.recognise(&client(1), &headers)
+        };
+        let basic = |text: &str| format!("Basic {}", STANDARD.encode(text));
+        for right in ["Bearer right", "bearer right", &basic("prometheus:right"), &basic(":right")] {
+            assert_eq!(shows(right), Ok(()), "{right}");
+        }
+        for wrong in ["right", "Digest right", "Basic right", "Bearer ", &basic("right"), &basic("x:y:right")]
+        {
+            assert_eq!(shows(wrong), Err(Denied::Wrong), "{wrong}");
+        }
+        assert_eq!(gate.recognise(&client(1), &HeaderMap::new()), Err(Denied::Wrong));
     }
 
     #[test]

@@ -4,12 +4,15 @@
 //! its path: registrations have paths of their own. `state` alone says whether it is one.
 //!
 //! Everything else that acts needs a session: `gate` knows who has one, `hosts` what the console may be
-//! called, `rooms` has the pages and `page` how they look, `desk` is what the house does for them.
+//! called, `guesses` and `pace` who has tried too much, `rooms` has the pages and `page` how they look, `desk` is what
+//! the house does for them.
 
 mod desk;
 mod gate;
+mod guesses;
 mod hosts;
 mod metrics;
+mod pace;
 mod page;
 mod redirects;
 mod rooms;
@@ -18,22 +21,28 @@ mod server;
 use std::sync::Arc;
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::{Request, State},
     http::{HeaderMap, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::get,
 };
+use tokio::time::Instant;
 use url::form_urlencoded;
 
-use crate::oauth::{Landing, Tokens};
+use crate::{
+    ids::ClientAddr,
+    oauth::{Landing, Tokens},
+};
+use gate::Denied;
+use pace::Pace;
 use page::Page;
 use rooms::Rooms;
 
 pub use desk::{
-    Attending, Begun, Desk, Ended, Failed, Listening, Measures, Minute, Overview, Row, Setting, Trouble, Way,
-    Ways,
+    Attending, Begun, Desk, Ended, Examination, Failed, Hop, Listening, Mark, Measures, Minute, Overview,
+    Part, Row, Setting, Trouble, Verdict, Way, Ways,
 };
 pub use gate::Gate;
 pub use hosts::Hosts;
@@ -51,20 +60,12 @@ pub fn landing(tokens: Arc<Tokens>) -> Router {
 /// The console: `/healthz` says that the process lives, `/readyz` whether it lets clients in, `/metrics`
 /// what a monitoring system wants to know, the other
 /// pages are for people with a session, and everything else is where browsers land.
+///
+/// Requests must carry the address that they come from, as those of [`serve`] do.
 pub fn router<D: Desk>(tokens: Arc<Tokens>, gate: Arc<Gate>, desk: Arc<D>) -> Router {
     let door = Arc::new(Door { tokens: Arc::clone(&tokens), gate: Arc::clone(&gate) });
-    let rooms = Rooms { desk: Arc::clone(&desk), gate: Arc::clone(&gate) };
-    let told = Arc::clone(&desk);
-    let measures = move |headers: HeaderMap| {
-        // On loopback anybody may know; elsewhere who has a session.
-        let answer = if gate.hosts.is_local() || gate.visitor(&headers).is_some() {
-            let kind = [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
-            (StatusCode::OK, kind, metrics::text(&told.measures())).into_response()
-        } else {
-            (StatusCode::UNAUTHORIZED, "Sign in to the console first.\n").into_response()
-        };
-        async move { answer }
-    };
+    let rooms = Rooms { desk: Arc::clone(&desk), gate };
+    let measures = Router::new().route("/metrics", get(measures::<D>)).with_state(rooms.clone());
     let ready = move || {
         let answer = if desk.is_ready() {
             (StatusCode::OK, "ready\n")
@@ -76,9 +77,66 @@ pub fn router<D: Desk>(tokens: Arc<Tokens>, gate: Arc<Gate>, desk: Arc<D>) -> Ro
     rooms::routes(rooms)
         .merge(landing(tokens))
         .layer(middleware::from_fn_with_state(door, let_in))
+        .merge(measures)
+        .layer(middleware::from_fn_with_state(Arc::new(Pace::default()), keep_pace))
+        // These cost nothing, and whoever asks them must not be kept out by others at the same address.
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
-        .route("/metrics", get(measures))
+}
+
+/// Answers nobody who asks too much.
+async fn keep_pace(
+    State(pace): State<Arc<Pace>>,
+    Extension(client): Extension<ClientAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match pace.admit(client.network(), Instant::now()) {
+        Ok(()) => next.run(request).await,
+        Err(wait) => {
+            let seconds = wait.as_secs().max(1).to_string();
+            let text = "Too many requests from this address.\n";
+            (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, seconds)], text).into_response()
+        }
+    }
+}
+
+/// What a monitoring system is told. On loopback anybody may know; elsewhere who has a session, or shows the password
+/// with the request.
+async fn measures<D: Desk>(
+    State(rooms): State<Rooms<D>>,
+    Extension(client): Extension<ClientAddr>,
+    headers: HeaderMap,
+) -> Response {
+    let hosts = &rooms.gate.hosts;
+    let is_at_home = hosts.is_local() && hosts.is_asked(&headers);
+    if is_at_home || rooms.gate.visitor(&headers).is_some() {
+        return measured(&*rooms.desk);
+    }
+    let recognised = rooms.gate.recognise(&client.network(), &headers);
+    if let Err(denied) = recognised
+        && headers.contains_key(header::AUTHORIZATION)
+    {
+        rooms::warn_of(client, denied);
+    }
+    match recognised {
+        Ok(()) => measured(&*rooms.desk),
+        Err(Denied::Wrong) => {
+            let ask = [(header::WWW_AUTHENTICATE, "Basic realm=\"Footbridge\", charset=\"UTF-8\"")];
+            let text = "Show the console's password, by Basic with any user name or as a bearer token.\n";
+            (StatusCode::UNAUTHORIZED, ask, text).into_response()
+        }
+        Err(Denied::Resting(left)) => {
+            let text = "Too many wrong passwords.\n";
+            let seconds = left.as_secs().max(1).to_string();
+            (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, seconds)], text).into_response()
+        }
+    }
+}
+
+fn measured<D: Desk>(desk: &D) -> Response {
+    let kind = [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
+    (StatusCode::OK, kind, metrics::text(&desk.measures())).into_response()
 }
 
 /// What is asked before a page is opened.

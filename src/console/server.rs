@@ -11,6 +11,8 @@ use std::{
 
 use axum::Router;
 use hyper::{
+    Request,
+    body::Incoming,
     server::conn::http1,
     service::{Service as _, service_fn},
 };
@@ -25,6 +27,8 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
+
+use crate::ids::ClientAddr;
 
 /// How many connections are served at a time; a browser opens six.
 const CONNECTIONS: usize = 64;
@@ -58,11 +62,11 @@ pub(super) async fn serve_while_open(
         loop {
             let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
             match listener.accept().await {
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
                     let (router, stop) = (router.clone(), stop.clone());
                     connections.spawn(async move {
                         let _permit = permit;
-                        answer(stream, router, stop).await;
+                        answer(stream, ClientAddr::new(peer), router, stop).await;
                     });
                 }
                 Err(error) => rest(&error).await,
@@ -75,13 +79,14 @@ pub(super) async fn serve_while_open(
     connections
 }
 
-/// Answers one request. Who has asked for nothing by the time of `stop` is not waited for: browsers
+/// Answers one request, which carries the address that it comes from. Who has asked for nothing by the time of `stop` is not waited for: browsers
 /// connect ahead of time.
-async fn answer(stream: TcpStream, router: Router, stop: CancellationToken) {
+async fn answer(stream: TcpStream, client: ClientAddr, router: Router, stop: CancellationToken) {
     let asked = AtomicBool::new(false);
     let router = TowerToHyperService::new(router);
-    let service = service_fn(|request| {
+    let service = service_fn(|mut request: Request<Incoming>| {
         asked.store(true, Ordering::Relaxed);
+        request.extensions_mut().insert(client);
         router.call(request)
     });
     let mut builder = http1::Builder::new();

@@ -1,11 +1,17 @@
 //! The pages that need a session, and the one that begins it.
+//!
+//! `house` shows how things are and ends sessions, `consents` and `examinations` have things done for an account.
+
+mod consents;
+mod examinations;
+mod house;
 
 use std::sync::Arc;
 
 use axum::{
-    Router,
+    Extension, Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, Path, State},
+    extract::{DefaultBodyLimit, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -15,13 +21,13 @@ use url::form_urlencoded;
 
 use super::{
     desk::Desk,
-    gate::{Gate, Judged, Visitor},
+    gate::{Denied, Gate, Visitor},
     page::{self, Page},
 };
-use crate::{failure::Explanation, secret::Secret};
+use crate::{failure::Explanation, ids::ClientAddr, secret::Secret};
 
-/// The largest form, in bytes: a password and a token.
-const FORM: usize = 16 * 1024;
+/// The largest form, in bytes: the longest that it holds is the address that a browser has ended at.
+const FORM: usize = 64 * 1024;
 
 /// What the pages have at hand.
 #[derive(Debug)]
@@ -38,28 +44,35 @@ impl<D> Clone for Rooms<D> {
 
 pub(super) fn routes<D: Desk>(rooms: Rooms<D>) -> Router {
     Router::new()
-        .route("/", get(overview::<D>))
+        .route("/", get(house::overview::<D>))
+        .route("/accounts", get(house::accounts::<D>))
+        .route("/account", get(house::account::<D>))
+        .route("/sessions", get(house::sessions::<D>))
+        .route("/sessions/end", get(house::doubt::<D>).post(house::end::<D>))
+        .route("/failures", get(house::failures::<D>))
+        .route("/authorize", post(consents::begin::<D>))
+        .route("/authorize/{id}", get(consents::progress::<D>))
+        .route("/authorize/{id}/address", post(consents::paste::<D>))
+        .route("/doctor", post(examinations::begin::<D>))
+        .route("/doctor/{id}", get(examinations::progress::<D>))
         .route("/login", get(entrance::<D>).post(log_in::<D>))
         .route("/logout", post(log_out::<D>))
-        .route("/authorize", post(authorize::<D>))
-        .route("/authorize/{id}", get(consent::<D>))
         .layer(DefaultBodyLimit::max(FORM))
         .with_state(rooms)
-}
-
-async fn overview<D: Desk>(State(rooms): State<Rooms<D>>, headers: HeaderMap) -> Response {
-    match rooms.gate.visitor(&headers) {
-        Some(visitor) => page::overview(&rooms.desk.overview(), rooms.desk.is_ready(), &visitor),
-        None => see("/login"),
-    }
+        .route("/console.js", get(|| async { page::script() }))
 }
 
 /// The form, or with a one-time link what is behind it.
-async fn entrance<D: Desk>(State(rooms): State<Rooms<D>>, method: Method, uri: Uri) -> Response {
-    let query = Form::parse(uri.query().unwrap_or_default().as_bytes());
+async fn entrance<D: Desk>(
+    State(rooms): State<Rooms<D>>,
+    Extension(client): Extension<ClientAddr>,
+    method: Method,
+    uri: Uri,
+) -> Response {
+    let query = Form::of(&uri);
     // A look at the headers alone must not use a link up.
     let token = query.value("link").filter(|_| method == Method::GET);
-    let Some(token) = token else { return page::log_in(false, rooms.gate.rests()) };
+    let Some(token) = token else { return page::log_in(false, rooms.gate.rests(&client.network())) };
     let Some(cookie) = rooms.gate.redeem(token) else {
         let why = Explanation::new(
             "This link has been used, or is older than five minutes.",
@@ -70,28 +83,43 @@ async fn entrance<D: Desk>(State(rooms): State<Rooms<D>>, method: Method, uri: U
             .leading_home()
             .into_response();
     };
-    info!("signed in to the console by a link");
+    info!(client.addr = %client, "signed in to the console by a link");
     with_cookie(page::entered(), Some(cookie))
 }
 
-async fn log_in<D: Desk>(State(rooms): State<Rooms<D>>, body: Bytes) -> Response {
+async fn log_in<D: Desk>(
+    State(rooms): State<Rooms<D>>,
+    Extension(client): Extension<ClientAddr>,
+    body: Bytes,
+) -> Response {
+    let network = client.network();
     // Whoever goes on trying fills no log.
-    if let Some(left) = rooms.gate.rests() {
+    if let Some(left) = rooms.gate.rests(&network) {
         return page::log_in(true, Some(left));
     }
     let form = Form::parse(&body);
-    match rooms.gate.judge(&Secret::new(form.value("password").unwrap_or_default())) {
-        Judged::Right(cookie) => {
-            info!("signed in to the console");
+    match rooms.gate.sign_in(&network, &Secret::new(form.value("password").unwrap_or_default())) {
+        Ok(cookie) => {
+            info!(client.addr = %client, "signed in to the console");
             with_cookie(see("/"), Some(cookie))
         }
-        Judged::Wrong => {
-            warn!("wrong password for the console");
-            page::log_in(true, None)
+        Err(denied) => {
+            warn_of(client, denied);
+            let left = match denied {
+                Denied::Wrong => None,
+                Denied::Resting(left) => Some(left),
+            };
+            page::log_in(true, left)
         }
-        Judged::Resting(left) => {
-            warn!(?left, "too many wrong passwords for the console");
-            page::log_in(true, Some(left))
+    }
+}
+
+/// Says in the log that a password was wrong.
+pub(super) fn warn_of(client: ClientAddr, denied: Denied) {
+    match denied {
+        Denied::Wrong => warn!(client.addr = %client, "wrong password for the console"),
+        Denied::Resting(left) => {
+            warn!(client.addr = %client, ?left, "too many wrong passwords for the console");
         }
     }
 }
@@ -99,57 +127,25 @@ async fn log_in<D: Desk>(State(rooms): State<Rooms<D>>, body: Bytes) -> Response
 async fn log_out<D: Desk>(State(rooms): State<Rooms<D>>, headers: HeaderMap, body: Bytes) -> Response {
     let visitor = match acting(&rooms.gate, &headers, &Form::parse(&body)) {
         Ok(visitor) => visitor,
-        Err(denied) => return denied.into_response(),
+        Err(refused) => return refused.into_response(),
     };
     with_cookie(see("/login"), rooms.gate.sign_out(&visitor))
 }
 
-async fn authorize<D: Desk>(State(rooms): State<Rooms<D>>, headers: HeaderMap, body: Bytes) -> Response {
-    let form = Form::parse(&body);
-    let visitor = match acting(&rooms.gate, &headers, &form) {
-        Ok(visitor) => visitor,
-        Err(denied) => return denied.into_response(),
-    };
-    let login = form.value("login").unwrap_or_default();
-    match rooms.desk.begin(login, form.value("way") == Some("device")).await {
-        Ok(begun) => {
-            let place = format!("/authorize/{}", begun.id);
-            rooms.gate.keep(&visitor, begun);
-            see(&place)
-        }
-        Err(why) => Page::not_done("Not begun", &why).leading_home().into_response(),
-    }
-}
-
-async fn consent<D: Desk>(
-    State(rooms): State<Rooms<D>>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Response {
-    let Some(visitor) = rooms.gate.visitor(&headers) else { return see("/login") };
-    let unknown = || Page::unknown().with_status(StatusCode::NOT_FOUND).leading_home().into_response();
-    let Some(begun) = rooms.gate.begun(&visitor, &id) else { return unknown() };
-    match rooms.desk.ended(&id).await {
-        Ok(Some(ended)) => page::ended(&begun, &ended).into_response(),
-        Ok(None) => page::waiting(&begun, |redirect| rooms.gate.hosts.comes_back(&headers, redirect)),
-        Err(_) => unknown(),
-    }
-}
-
 /// Who has sent a form of the console.
-fn acting(gate: &Gate, headers: &HeaderMap, form: &Form) -> Result<Visitor, Denied> {
-    let visitor = gate.visitor(headers).ok_or(Denied::NoSession)?;
+fn acting(gate: &Gate, headers: &HeaderMap, form: &Form) -> Result<Visitor, Refused> {
+    let visitor = gate.visitor(headers).ok_or(Refused::NoSession)?;
     let is_theirs = visitor.has_sent(form.value("token").unwrap_or_default());
-    is_theirs.then_some(visitor).ok_or(Denied::ForeignForm)
+    is_theirs.then_some(visitor).ok_or(Refused::ForeignForm)
 }
 
 /// Why what a form asks for is not done.
-enum Denied {
+enum Refused {
     NoSession,
     ForeignForm,
 }
 
-impl IntoResponse for Denied {
+impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         match self {
             Self::NoSession => see("/login"),
@@ -168,6 +164,10 @@ struct Form(Vec<(String, String)>);
 impl Form {
     fn parse(body: &[u8]) -> Self {
         Self(form_urlencoded::parse(body).into_owned().collect())
+    }
+
+    fn of(uri: &Uri) -> Self {
+        Self::parse(uri.query().unwrap_or_default().as_bytes())
     }
 
     fn value(&self, name: &str) -> Option<&str> {
