@@ -33,6 +33,7 @@ const PURE: &[&str] = &[
     "imap/",
     "smtp/",
     "pop3/",
+    "config/entra/",
     "config/import/",
     "dialogue.rs",
     "sasl/",

@@ -17,6 +17,7 @@ mod man;
 mod reload;
 mod schema;
 mod serve;
+mod setup;
 
 use std::{
     env,
@@ -33,7 +34,7 @@ use crate::{
         Authorize, Examine,
         logging::{self, Format},
     },
-    config::Described,
+    config::{Described, entra},
 };
 
 /// Lets mail programs that know only a username and a password log in to mailboxes that take only
@@ -175,6 +176,12 @@ enum Command {
         #[arg(long, conflicts_with = "password_stdin")]
         ask_passwords: bool,
     },
+    /// Print what an administrator runs once, so that the accounts of the mappings get in.
+    #[command(after_help = "Example:\n  footbridge setup entra > setup.ps1")]
+    Setup {
+        #[command(subcommand)]
+        at: SetUp,
+    },
     /// Print the JSON Schema of a file of the configuration, for editors.
     #[command(
         after_help = "Examples:\n  footbridge schema config > footbridge.schema.json\n  footbridge schema mappings > mappings.schema.json"
@@ -201,6 +208,32 @@ enum Command {
         /// Write all pages into this folder.
         #[arg(long, value_name = "DIR", conflicts_with = "subcommand")]
         out: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum SetUp {
+    /// Print the PowerShell script that registers an app at Microsoft Entra: permissions, admin consent, a certificate,
+    /// and the mailboxes of the mappings in Exchange Online.
+    #[command(
+        after_help = "Examples:\n  footbridge setup entra > setup.ps1\n  footbridge setup entra --az > setup.sh\n  footbridge setup entra --smtp-rbac --group scanners@contoso.com > setup.ps1\n\nNothing is changed but by who runs the script, which says what it does. docs/entra.md does the same by hand."
+    )]
+    Entra {
+        /// The NAME of the [app.NAME], where several are registered at Microsoft Entra.
+        #[arg(long, value_name = "NAME")]
+        app: Option<String>,
+        /// For the Azure CLI and bash; the part that only PowerShell can do is in it too.
+        #[arg(long)]
+        az: bool,
+        /// With a client secret, where the configuration has a certificate or nothing yet.
+        #[arg(long)]
+        secret: bool,
+        /// Let the app send by a role of Exchange, for these mailboxes alone, in the place of SMTP.SendAsApp.
+        #[arg(long)]
+        smtp_rbac: bool,
+        /// A mail-enabled security group, whose members are the mailboxes of a wildcard or of the role.
+        #[arg(long, value_name = "ADDRESS", value_parser = doctor::address)]
+        group: Option<String>,
     },
 }
 
@@ -238,6 +271,9 @@ pub fn run() -> ExitCode {
                 (false, false) => import::Passwords::Unknown,
             };
             import::run(&file, &out, force, passwords)
+        }
+        Command::Setup { at: SetUp::Entra { app, az, secret, smtp_rbac, group } } => {
+            setup::entra(&config, &entra::Asked { app, azure_cli: az, secret, smtp_rbac, group })
         }
         Command::Schema { file } => schema::run(file.into()),
         Command::Completions { shell } => completions::run(shell),

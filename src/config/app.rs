@@ -22,11 +22,24 @@ use crate::{
     secret::{Environment, Secret},
 };
 
+/// What a client id is where there is none yet.
+pub const NO_CLIENT_ID: &str = "00000000-0000-0000-0000-000000000000";
+
+/// What a configuration is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Everything has to be there.
+    Serving,
+    /// What a registration brings may be missing: it is to be made.
+    Registering,
+}
+
 /// Every app that was written, those with mistakes too: accounts that name them name something.
 pub(super) struct Apps<'t> {
     entries: BTreeMap<&'t str, Entry<'t>>,
     /// Whether the file could be read as a whole, so that all apps are here.
     complete: bool,
+    purpose: Purpose,
     /// What has been found in `footbridge.toml` on behalf of an account, so that it is said once.
     told: RefCell<HashSet<String>>,
 }
@@ -50,14 +63,13 @@ impl<'t> Apps<'t> {
         top: &Table<'t>,
         providers: &Providers<'_>,
         console: &console::Written<'_>,
-        environment: &Environment<'_>,
-        now: SystemTime,
+        (purpose, environment, now): (Purpose, &Environment<'_>, SystemTime),
     ) -> Self {
         let tables = top.named("app", &schema::APP);
         let named = !top.has_nameless("app");
         let entries = tables
             .into_iter()
-            .map(|(name, table)| (name, read(name, &table, providers, console, (environment, now))))
+            .map(|(name, table)| (name, read(name, &table, providers, console, (purpose, environment, now))))
             .collect();
         if top.lacks("app") {
             top.missing(
@@ -65,7 +77,7 @@ impl<'t> Apps<'t> {
                 "add [app.NAME] with provider, tenant, client_id and secret",
             );
         }
-        Self { entries, complete: named && !top.file.is_broken(), told: RefCell::default() }
+        Self { entries, complete: named && !top.file.is_broken(), purpose, told: RefCell::default() }
     }
 
     /// The app that an account names.
@@ -80,6 +92,11 @@ impl<'t> Apps<'t> {
             item.wrong(format!("there is no app {}", quoted(name)), cure);
         }
         entry
+    }
+
+    /// Whether an app need not have what proves it yet.
+    pub(super) fn are_to_be_registered(&self) -> bool {
+        self.purpose == Purpose::Registering
     }
 
     /// Whether this is said for the first time.
@@ -99,7 +116,7 @@ fn read<'t>(
     table: &Table<'t>,
     providers: &Providers<'_>,
     console: &console::Written<'_>,
-    (environment, now): (&Environment<'_>, SystemTime),
+    (purpose, environment, now): (Purpose, &Environment<'_>, SystemTime),
 ) -> Entry<'t> {
     let app_name = AppName::new(name);
     if !name.chars().all(|char| char.is_alphanumeric() || "-_.".contains(char)) || name.is_empty() {
@@ -107,10 +124,8 @@ fn read<'t>(
     }
     let settings =
         table.need("provider", "add provider = \"microsoft365\"").and_then(|item| providers.find(&item));
-    let client_id =
-        table.need("client_id", "add client_id = \"…\", which the authority shows for the registration");
-    let client_id = client_id.and_then(|item| client_id_of(&item, settings.as_ref(), environment));
-    let credential = credential::read(name, table, environment, now);
+    let client_id = client_id(table, settings.as_ref(), purpose, environment);
+    let credential = credential::read(name, table, purpose, environment, now);
     let scopes = table.get("scopes").map(|item| scopes::list(&item));
     let tenant = table.get("tenant").map(|item| tenant(&item, environment));
     let written_tenant = tenant.clone().flatten().zip(table.get("tenant"));
@@ -179,6 +194,25 @@ fn tenant(item: &Item<'_>, environment: &Environment<'_>) -> Option<String> {
         return None;
     }
     Some(tenant)
+}
+
+fn client_id(
+    table: &Table<'_>,
+    settings: Option<&Settings>,
+    purpose: Purpose,
+    environment: &Environment<'_>,
+) -> Option<String> {
+    let cure = "add client_id = \"…\", which the authority shows for the registration";
+    match purpose {
+        Purpose::Serving => client_id_of(&table.need("client_id", cure)?, settings, environment),
+        Purpose::Registering if table.lacks("client_id") => Some(NO_CLIENT_ID.to_owned()),
+        Purpose::Registering => {
+            let set = |name: &str| environment(name).filter(|value| !value.is_empty());
+            client_id_of(&table.get("client_id")?, settings, &|name| {
+                set(name).or_else(|| Some(NO_CLIENT_ID.into()))
+            })
+        }
+    }
 }
 
 fn client_id_of(

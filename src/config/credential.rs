@@ -12,6 +12,7 @@ use toml::value::{Datetime, Offset};
 use x509_cert::der::DateTime;
 
 use super::{
+    app::Purpose,
     mistake::quoted,
     reader::{Item, Table},
     schema::{ASSERTION_ALGS, LOGIN_PASSWORD, MOST_SECRETS},
@@ -39,19 +40,21 @@ struct Reader<'r, 't> {
     /// The name of the app.
     name: &'r str,
     table: &'r Table<'t>,
+    purpose: Purpose,
     environment: &'r Environment<'r>,
     now: SystemTime,
 }
 
 /// Reads an app's credential and when it ends, as far as that is known. An app without any of the keys
-/// is a public client.
+/// is a public client. What is yet to be registered is not looked for where it is to be kept.
 pub(super) fn read(
     name: &str,
     table: &Table<'_>,
+    purpose: Purpose,
     environment: &Environment<'_>,
     now: SystemTime,
 ) -> Option<(Credential, Option<SystemTime>)> {
-    Reader { name, table, environment, now }.read()
+    Reader { name, table, purpose, environment, now }.read()
 }
 
 impl<'t> Reader<'_, 't> {
@@ -75,7 +78,7 @@ impl<'t> Reader<'_, 't> {
         let (credential, own_end) = match (kind, item) {
             (Some("secret"), Some(item)) => (self.secret(&item)?, None),
             (Some("certificate"), Some(item)) => self.certificate(&item)?,
-            (Some("federated_token_file"), Some(item)) => (federated(&item)?, None),
+            (Some("federated_token_file"), Some(item)) => (self.federated(&item)?, None),
             (Some(_), Some(item)) => (self.service_account(&item)?, None),
             // A key with a slip in it was meant to be one.
             _ if !KINDS.iter().all(|kind| self.table.lacks(kind)) => return None,
@@ -110,7 +113,7 @@ impl<'t> Reader<'_, 't> {
             }
             return None;
         }
-        let (source, value) = secret::read(item, self.environment)?;
+        let (source, value) = self.kept(item)?;
         if value.is_some_and(|value| value.has_form_of_guid()) {
             let name = quoted(self.name);
             item.doubtful(
@@ -121,10 +124,29 @@ impl<'t> Reader<'_, 't> {
         Some(source)
     }
 
+    /// Where a secret is kept, and the secret where it can be read without a command and has to be there.
+    fn kept(&self, item: &Item<'_>) -> Option<(Source, Option<Secret>)> {
+        match self.purpose {
+            Purpose::Serving => secret::read(item, self.environment),
+            Purpose::Registering => secret::place(item).map(|source| (source, None)),
+        }
+    }
+
+    fn federated(&self, item: &Item<'_>) -> Option<Credential> {
+        let path = file(item)?;
+        if self.purpose == Purpose::Serving
+            && let Err(error) = read_federated_token(&path)
+        {
+            item.wrong(error.to_string(), error.cure());
+            return None;
+        }
+        Some(Credential::FederatedToken(path))
+    }
+
     fn certificate(&self, item: &Item<'t>) -> Option<(Credential, Option<SystemTime>)> {
         let certificate = file(item);
         let key = self.table.get("key").map(|item| file(&item));
-        let password = self.table.get("key_password").map(|item| secret::read(&item, self.environment));
+        let password = self.table.get("key_password").map(|item| self.kept(&item));
         let algorithm = self.table.get("assertion_alg").map(|item| algorithm(&item));
         let (key_password, password) = match password {
             None => (None, None),
@@ -139,7 +161,10 @@ impl<'t> Reader<'_, 't> {
             key_password,
             algorithm: algorithm.unwrap_or(Some(AssertionAlgorithm::default()))?,
         };
-        let end = self.try_out(item, &certificate, password.as_ref())?;
+        let end = match self.purpose {
+            Purpose::Serving => self.try_out(item, &certificate, password.as_ref())?,
+            Purpose::Registering => None,
+        };
         Some((Credential::Certificate(certificate), end))
     }
 
@@ -201,7 +226,7 @@ impl<'t> Reader<'_, 't> {
     }
 
     fn service_account(&self, item: &Item<'_>) -> Option<Credential> {
-        let (source, value) = secret::read(item, self.environment)?;
+        let (source, value) = self.kept(item)?;
         if let Some(Err(error)) = value.map(|json| ServiceAccountKey::read(&json)) {
             item.wrong(error.to_string(), error.cure());
             return None;
@@ -244,15 +269,6 @@ impl<'t> Reader<'_, 't> {
 fn algorithm(item: &Item<'_>) -> Option<AssertionAlgorithm> {
     let word = item.word(&ASSERTION_ALGS, &[])?;
     Some(if word == "RS256" { AssertionAlgorithm::Rs256 } else { AssertionAlgorithm::Ps256 })
-}
-
-fn federated(item: &Item<'_>) -> Option<Credential> {
-    let path = file(item)?;
-    if let Err(error) = read_federated_token(&path) {
-        item.wrong(error.to_string(), error.cure());
-        return None;
-    }
-    Some(Credential::FederatedToken(path))
 }
 
 /// The path of a file that holds a certificate, a key or a token, which are sometimes pasted in its place

@@ -49,6 +49,9 @@ pub(super) fn check(
     let (Some(app), Some(settings)) = (&entry.app, &entry.settings) else {
         return; // They have mistakes of their own.
     };
+    if apps.are_to_be_registered() && app.credential == Credential::None {
+        return; // What proves it is made with the registration.
+    }
     let tenant = entry.tenant.as_ref().map(|(tenant, _)| tenant.as_str());
     let Some(complaint) = complaint(app, settings, tenant, grant, protocols) else {
         return;

@@ -16,7 +16,7 @@ use toml::de::DeTable;
 
 use super::{
     Config, Listener, OwnCertificate,
-    app::Apps,
+    app::{Apps, Purpose},
     console,
     file::{File, NOT_UTF8},
     gateway, limits, listener,
@@ -56,6 +56,16 @@ pub fn load(path: &Path) -> Result<Loaded, Mistakes> {
     load_near(path, &|name| std::env::var_os(name), System.now(), &gateway::here())
 }
 
+/// As [`load`], before there is a registration: what it brings - a client id, a secret, a certificate -
+/// may be missing. Of an app without a client id, or with that of a variable that is not set, it is
+/// [`super::NO_CLIENT_ID`].
+///
+/// # Errors
+/// As [`load`].
+pub fn load_unregistered(path: &Path) -> Result<Loaded, Mistakes> {
+    load_for(Purpose::Registering, path, &|name| std::env::var_os(name), System.now(), &gateway::here())
+}
+
 /// As [`load`], with another environment than that of the process, and at another time, on a machine whose
 /// gateways are not known.
 ///
@@ -75,9 +85,19 @@ pub(super) fn load_near(
     now: SystemTime,
     gateways: &[IpAddr],
 ) -> Result<Loaded, Mistakes> {
+    load_for(Purpose::Serving, path, environment, now, gateways)
+}
+
+fn load_for(
+    purpose: Purpose,
+    path: &Path,
+    environment: &Environment<'_>,
+    now: SystemTime,
+    gateways: &[IpAddr],
+) -> Result<Loaded, Mistakes> {
     let file = read(path)?;
     let tree = file.parse();
-    let written = Written::read(&file, &tree, environment, now);
+    let written = Written::read(&file, &tree, purpose, environment, now);
     let mappings = written.mappings.as_deref().and_then(|path| written.open(path));
     let mapped = mappings.map(|file| (Arc::clone(file.path()), written.map(&file, environment, gateways)));
     let mut mistakes = file.mistakes(&tree);
@@ -127,7 +147,13 @@ struct Written<'t> {
 }
 
 impl<'t> Written<'t> {
-    fn read(file: &'t File, tree: &'t DeTable<'t>, environment: &Environment<'_>, now: SystemTime) -> Self {
+    fn read(
+        file: &'t File,
+        tree: &'t DeTable<'t>,
+        purpose: Purpose,
+        environment: &Environment<'_>,
+        now: SystemTime,
+    ) -> Self {
         let top = Table::top(file, tree, &schema::TOP);
         let mut taken = HashMap::new();
         let tls = tls::read(&top, now);
@@ -147,7 +173,7 @@ impl<'t> Written<'t> {
             limits,
             timing,
             store_keys: store::read(&top, environment),
-            apps: Apps::read(&top, &providers, &console, environment, now),
+            apps: Apps::read(&top, &providers, &console, (purpose, environment, now)),
             console,
             top,
         }

@@ -15,6 +15,7 @@ mod authority;
 mod console;
 mod credential;
 mod devices;
+pub mod entra;
 mod file;
 mod gateway;
 mod grants;
@@ -52,7 +53,8 @@ use crate::{
 };
 
 pub use crate::session::Provider;
-pub use load::{Loaded, load, load_with, state_dir};
+pub use app::NO_CLIENT_ID;
+pub use load::{Loaded, load, load_unregistered, load_with, state_dir};
 pub use mistake::{Mistake, Mistakes, Severity};
 pub use schema::json::{Described, json_schema};
 

@@ -11,16 +11,7 @@ use crate::secret::{Environment, Secret, Source, SourceError};
 
 /// Reads where a secret is kept and whether it is there; the secret too, unless a command prints it.
 pub(super) fn read(item: &Item<'_>, environment: &Environment<'_>) -> Option<(Source, Option<Secret>)> {
-    let table = item.table(&schema::SECRET)?;
-    let mut ways = schema::SECRET.names().filter(|way| table.has(way));
-    let (Some(way), None) = (ways.next(), ways.next()) else {
-        item.wrong(
-            "a secret is kept in exactly one place",
-            "write one of env = \"…\", file = \"…\", command = [\"…\"] and credential = \"…\"",
-        );
-        return None;
-    };
-    let source = source(&table, way)?;
+    let source = place(item)?;
     match source.probe(environment) {
         Ok(secret) => {
             if let Source::File(path) = &source {
@@ -33,6 +24,20 @@ pub(super) fn read(item: &Item<'_>, environment: &Environment<'_>) -> Option<(So
             None
         }
     }
+}
+
+/// Reads where a secret is kept, and does not look there.
+pub(super) fn place(item: &Item<'_>) -> Option<Source> {
+    let table = item.table(&schema::SECRET)?;
+    let mut ways = schema::SECRET.names().filter(|way| table.has(way));
+    let (Some(way), None) = (ways.next(), ways.next()) else {
+        item.wrong(
+            "a secret is kept in exactly one place",
+            "write one of env = \"…\", file = \"…\", command = [\"…\"] and credential = \"…\"",
+        );
+        return None;
+    };
+    source(&table, way)
 }
 
 /// As [`read`], where the value itself is often written in place of where it is kept.

@@ -27,6 +27,8 @@ pub struct ClientCertificate {
     pub sha1_thumbprint: String,
     /// The SHA-256 of the certificate in base64url, as `x5t#S256` has it (RFC 7515 §4.1.8).
     pub sha256_thumbprint: String,
+    /// The certificate itself, in DER: what a registration is given of it.
+    pub der: Vec<u8>,
     key: SigningKey,
 }
 
@@ -81,6 +83,7 @@ impl ClientCertificate {
             subject: x509.tbs_certificate().subject().to_string(),
             sha1_thumbprint: thumbprint(&SHA1_FOR_LEGACY_USE_ONLY),
             sha256_thumbprint: thumbprint(&SHA256),
+            der: (*der).clone(),
             key,
         })
     }

@@ -1,0 +1,83 @@
+//! A script of PowerShell as its grammar reads it.
+
+use std::collections::BTreeSet;
+
+use tree_sitter::{Node, Parser, Tree};
+
+/// A script without a mistake in its grammar.
+pub(crate) struct Script {
+    text: String,
+    tree: Tree,
+}
+
+impl Script {
+    /// Parses a script.
+    ///
+    /// # Panics
+    /// Where it has a mistake, with its place.
+    pub(crate) fn parse(text: &str) -> Self {
+        let mut parser = Parser::new();
+        parser.set_language(&tree_sitter_powershell::LANGUAGE.into()).unwrap();
+        let tree = parser.parse(text, None).unwrap();
+        let script = Self { text: text.to_owned(), tree };
+        for node in script.nodes() {
+            let broken = node.is_error() || node.is_missing();
+            assert!(!broken, "{:?}: {}\n{text}", node.start_position(), script.text_of(node));
+        }
+        script
+    }
+
+    /// Every command with its parameters as they are written, in their order.
+    pub(crate) fn commands(&self) -> Vec<String> {
+        let commands = self.nodes().into_iter().filter(|node| node.kind() == "command");
+        commands.map(|node| self.text_of(node).trim().to_owned()).collect()
+    }
+
+    /// The names of all commands.
+    pub(crate) fn names(&self) -> BTreeSet<&str> {
+        let names = self.nodes().into_iter().filter(|node| node.kind() == "command_name");
+        names.map(|node| self.text_of(node)).collect()
+    }
+
+    /// The commands of a name.
+    pub(crate) fn calls(&self, name: &str) -> Vec<String> {
+        let is_it = |command: &String| command.split_whitespace().next() == Some(name);
+        self.commands().into_iter().filter(is_it).collect()
+    }
+
+    /// The plain texts that are assigned to a variable in all places, `+=` with them.
+    pub(crate) fn list(&self, variable: &str) -> Vec<String> {
+        let assigned = self.nodes().into_iter().filter(|node| {
+            node.kind() == "assignment_expression"
+                && node.child(0).is_some_and(|left| self.text_of(left).trim() == variable)
+        });
+        assigned.flat_map(|node| self.texts(node)).collect()
+    }
+
+    fn texts(&self, node: Node<'_>) -> Vec<String> {
+        let literals = below(node).into_iter().filter(|node| node.kind() == "verbatim_string_characters");
+        let inner = |text: &str| text[1..text.len() - 1].replace("''", "'");
+        literals.map(|node| inner(self.text_of(node))).collect()
+    }
+
+    fn nodes(&self) -> Vec<Node<'_>> {
+        below(self.tree.root_node())
+    }
+
+    fn text_of(&self, node: Node<'_>) -> &str {
+        &self.text[node.byte_range()]
+    }
+}
+
+fn below(node: Node<'_>) -> Vec<Node<'_>> {
+    let mut found = vec![node];
+    let mut at = 0;
+    while at < found.len() {
+        let node = found[at];
+        found.extend(node.children(&mut node.walk()));
+        at += 1;
+    }
+    // In the order of the text.
+    found.sort_by_key(|node| (node.start_byte(), std::cmp::Reverse(node.end_byte())));
+    found
+}
