@@ -578,3 +578,84 @@ fn a_sign_in_to_another_tenant_ends_the_script_before_anything_is_made() {
     assert!(String::from_utf8_lossy(&ran.stderr).contains("az login --tenant fabrikam.com"));
     assert!(!calls.iter().any(|call| call.starts_with("ad ")), "{calls:#?}");
 }
+
+/// The page that does the same by hand.
+fn by_hand() -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/entra.md")).unwrap()
+}
+
+/// The blocks of a language in a page, without what a list indents them by.
+fn blocks(page: &str, language: &str) -> Vec<String> {
+    let fence = format!("```{language}");
+    let mut blocks: Vec<Vec<&str>> = Vec::new();
+    let mut inside = false;
+    for line in page.lines().map(str::trim_start) {
+        match (inside, line.starts_with("```")) {
+            (false, true) if line == fence => {
+                inside = true;
+                blocks.push(Vec::new());
+            }
+            (_, true) => inside = false,
+            (true, false) => blocks.last_mut().unwrap().push(line),
+            (false, false) => {}
+        }
+    }
+    blocks.into_iter().map(|lines| lines.join("\n")).collect()
+}
+
+#[test]
+fn by_hand_the_same_cmdlets_are_used_as_by_script() {
+    let mut known = String::new();
+    for (home, options) in matrix() {
+        known += &home.script(options);
+    }
+    let known = Script::parse(&known);
+    let blocks = blocks(&by_hand(), "powershell");
+    assert!(blocks.len() >= 3, "{blocks:#?}");
+    for command in blocks.iter().flat_map(|block| Script::parse(block).commands()) {
+        let mut words = command.split_whitespace();
+        let name = words.next().unwrap();
+        if ["Format-List", "Install-Module"].contains(&name) {
+            continue;
+        }
+        let calls = known.calls(name);
+        assert!(!calls.is_empty(), "no script calls {name}");
+        for parameter in words.filter(|word| word.starts_with('-') && word.len() > 3) {
+            let it = format!(" {parameter} ");
+            assert!(
+                calls.iter().any(|call| format!("{call} ").contains(&it)),
+                "{command}: {parameter} in {calls:#?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn by_hand_and_by_script_an_app_is_registered_without_a_client_id_and_with_the_certificate_of_the_page() {
+    let page = by_hand();
+    let app = &blocks(&page, "toml")[0];
+    let home = Home::new(ALL, app, &[scanner("")]);
+    let command = blocks(&page, "sh").into_iter().find(|block| block.starts_with("openssl")).unwrap();
+    let made = Command::new("sh").args(["-ec", &command]).current_dir(home.path()).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    home.powershell(&[]);
+}
+
+#[test]
+fn the_page_names_every_permission_and_option() {
+    let page = by_hand();
+    let mut wanted: Vec<String> = Vec::new();
+    for (home, options) in matrix() {
+        let script = home.powershell(options);
+        wanted.extend(["$roles", "$mailScopes", "$identityScopes"].iter().flat_map(|list| script.list(list)));
+    }
+    let help = Cli::run(Path::new("."), ["setup", "entra", "--help"]).stdout;
+    let options = help.lines().filter_map(|line| line.trim_start().strip_prefix("--"));
+    let general = ["config", "log-format", "log"];
+    let options = options.map(|line| line.split([' ', '<']).next().unwrap());
+    wanted.extend(options.filter(|option| !general.contains(option)).map(|option| format!("--{option}")));
+    assert!(wanted.len() > 10, "{wanted:?}");
+    for name in wanted {
+        assert!(page.contains(&format!("`{name}")), "docs/entra.md does not name {name}");
+    }
+}

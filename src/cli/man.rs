@@ -76,14 +76,23 @@ fn command() -> Command {
 }
 
 fn pages() -> Result<Vec<Page>, String> {
-    let command = command();
-    let own = command.get_subcommands().map(|command| {
-        let name = format!("{PREFIX}{}", command.get_name());
-        page(command.clone().name(name.clone()).display_name(name), "footbridge(1)".to_owned())
-    });
-    let others: Vec<_> =
-        command.get_subcommands().map(|command| format!("{PREFIX}{}(1)", command.get_name())).collect();
-    std::iter::once(page(command.clone(), others.join(", "))).chain(own).collect()
+    let mut pages = Vec::new();
+    add_pages(command(), "footbridge", None, &mut pages)?;
+    Ok(pages)
+}
+
+/// Adds the page of a command and those of its subcommands, each of which leads to the one above it.
+fn add_pages(command: Command, name: &str, above: Option<&str>, pages: &mut Vec<Page>) -> Result<(), String> {
+    let below: Vec<_> = command.get_subcommands().cloned().collect();
+    let names: Vec<_> = below.iter().map(|command| format!("{name}-{}", command.get_name())).collect();
+    let others = above.into_iter().chain(names.iter().map(String::as_str));
+    let see_also: Vec<_> = others.map(|name| format!("{name}(1)")).collect();
+    let command = command.name(name.to_owned()).display_name(name.to_owned());
+    pages.push(page(command, see_also.join(", "))?);
+    for (command, below) in below.into_iter().zip(&names) {
+        add_pages(command, below, Some(name), pages)?;
+    }
+    Ok(())
 }
 
 fn page(command: Command, see_also: String) -> Result<Page, String> {
@@ -141,14 +150,26 @@ mod tests {
         let pages = pages().unwrap();
         let text = |page: &Page| String::from_utf8(page.text.clone()).unwrap();
         let main = text(&pages[0]);
-        for (command, page) in command().get_subcommands().zip(&pages[1..]) {
+        for command in command().get_subcommands() {
             let name = command.get_name();
+            let page = pages.iter().find(|page| page.name == format!("footbridge-{name}")).unwrap();
             let text = text(page);
-            assert_eq!(page.name, format!("footbridge-{name}"));
             assert!(text.contains(&format!("footbridge {name}").replace('-', "\\-")), "{name}:\n{text}");
             assert!(text.contains("EXAMPLES\n.nf\nfootbridge"), "{name} has no example:\n{text}");
             let reference = format!("footbridge-{name}(1)").replace('-', "\\-");
             assert!(main.contains(&reference), "the main page does not lead to {name}");
         }
+    }
+
+    #[test]
+    fn a_subcommand_of_a_subcommand_has_a_page_to_which_the_one_above_leads() {
+        let pages = pages().unwrap();
+        let text = |name: &str| {
+            let page = pages.iter().find(|page| page.name == name).unwrap();
+            String::from_utf8(page.text.clone()).unwrap()
+        };
+        assert!(text("footbridge-setup").contains("footbridge\\-setup\\-entra(1)"));
+        let entra = text("footbridge-setup-entra");
+        assert!(entra.contains("smtp\\-rbac") && entra.contains("footbridge\\-setup(1)"), "{entra}");
     }
 }

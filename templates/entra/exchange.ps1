@@ -55,7 +55,7 @@ $opened = @({% for mailbox in opened %}
 $opened += $members{% endif %}
 foreach ($mailbox in $opened) {
     try {
-        $held = { Get-MailboxPermission -Identity $mailbox | Where-Object { -not $_.Deny -and "$($_.AccessRights)" -match 'FullAccess' -and @($objectId, "$($entry[0].Identity)", "$($entry[0].DisplayName)", "$($entry[0].Sid)") -contains "$($_.User)" } }
+        $held = { Get-MailboxPermission -Identity $mailbox -User $objectId | Where-Object { "$($_.Deny)" -ne 'True' -and "$($_.AccessRights)" -match 'FullAccess' } }
         if (-not (& $held)) {
             Add-MailboxPermission -Identity $mailbox -User $objectId -AccessRights FullAccess | Out-Null
         }
@@ -124,7 +124,7 @@ $delegates = @({% for pair in delegates %}
 )
 foreach ($pair in $delegates) {
     try {
-        $held = { Get-MailboxPermission -Identity $pair.Mailbox -User $pair.Person | Where-Object { -not $_.Deny -and "$($_.AccessRights)" -match 'FullAccess' } }
+        $held = { Get-MailboxPermission -Identity $pair.Mailbox -User $pair.Person | Where-Object { "$($_.Deny)" -ne 'True' -and "$($_.AccessRights)" -match 'FullAccess' } }
         if (-not (& $held)) {
             Add-MailboxPermission -Identity $pair.Mailbox -User $pair.Person -AccessRights FullAccess -AutoMapping $false | Out-Null
         }

@@ -187,7 +187,9 @@ Confirm-Step ([bool] (& $known)) 'certificate with thumbprint {{ certificate.hex
 {% endif %}
 {%- if common.secret %}
 # What the app proves itself with: a client secret for a year. One that was made here before is used while it lasts
-# for another month. Its value is shown once, now: keep it where the configuration says, and nowhere else.
+# for another month. Its value is shown once, now: {% if common.login_secret %}it is the
+# password that mail programs log in with.{% else %}keep it
+# where the configuration says, and nowhere else.{% endif %}
 $lasting = {
     (Get-MgApplication -ApplicationId $application.Id).PasswordCredentials | Where-Object { $_.DisplayName -eq 'footbridge' -and $_.EndDateTime -gt (Get-Date).AddDays(30) } | Sort-Object -Property EndDateTime | Select-Object -Last 1
 }
@@ -237,7 +239,7 @@ Write-Host ''
 @({% for line in common.before %}
     {{ line }}{% endfor %}
     ('client_id = "' + $appId + '"'){% for line in common.after %}
-    {{ line }}{% endfor %}{% if common.secret %}
+    {{ line }}{% endfor %}{% if common.secret && !common.login_secret %}
     ('secret_expires = ' + $secretEnd.ToString('yyyy-MM-dd')){% endif %}
 ) | ForEach-Object { Write-Host $_ }
 Write-Host ''

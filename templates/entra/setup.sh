@@ -191,8 +191,9 @@ confirm 'certificate with thumbprint {{ certificate.hexadecimal }}' 'upload it a
 {% endif %}
 {%- if common.secret %}
 # What the app proves itself with: a client secret for a year. One that was made here before is used; to have another,
-# delete it at Certificates & secrets first. Its value is shown once, now: keep it where the configuration says, and
-# nowhere else.
+# delete it at Certificates & secrets first. Its value is shown once, now: {% if common.login_secret %}it is the
+# password that mail programs log in with.{% else %}keep it
+# where the configuration says, and nowhere else.{% endif %}
 lasting="[?displayName=='footbridge'].endDateTime | sort(@) | [-1]"
 if [ -z "$(look ad app credential list --id "$client_id" --query "$lasting")" ]; then
   secret=$(look ad app credential reset --id "$client_id" --append --display-name footbridge --years 1 --query password)
@@ -248,7 +249,7 @@ echo
 printf '%s\n'{% for line in common.before %} \
   {{ line }}{% endfor %} \
   "client_id = \"$client_id\""{% for line in common.after %} \
-  {{ line }}{% endfor %}{% if common.secret %} \
+  {{ line }}{% endfor %}{% if common.secret && !common.login_secret %} \
   "secret_expires = $(printf '%.10s' "$secret_end")"{% endif %}
 echo
 

@@ -11,7 +11,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD, prelude::BASE64_URL_SAFE_NO_
 use super::{Posix, PowerShell, Proof, Registration, block::Block};
 use crate::{
     ids::ProtocolKind,
-    oauth::{ClientCertificate, Redirect, day},
+    oauth::{ClientCertificate, Credential, Redirect, day},
 };
 
 /// Writes the script that is asked for.
@@ -70,6 +70,8 @@ struct Common<'r, Q> {
     identity_scopes: Vec<Q>,
     certificate: Option<PublicPart<Q>>,
     secret: bool,
+    /// The secret is what mail programs show as their password.
+    login_secret: bool,
     federated: bool,
     /// Where a browser comes back to, and whether it is a client without a proof that it comes back for.
     redirect: Option<Q>,
@@ -99,6 +101,7 @@ impl<'r, Q> Common<'r, Q> {
             identity_scopes: all(&mut needs.identity_scopes.iter().cloned()),
             certificate,
             secret: matches!(proof, Proof::Secret),
+            login_secret: registration.app.credential == Credential::LoginPassword,
             federated: matches!(proof, Proof::FederatedToken),
             redirect: needs.code_flow.then(|| quote(redirect(&registration.app.consent.redirect))),
             public: matches!(proof, Proof::None),
