@@ -14,7 +14,11 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::Command,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
     time::Duration,
 };
 
@@ -85,28 +89,59 @@ where
     S: Future<Output = ()>,
 {
     if env::var_os(CROSSED).is_none() {
-        return cross(test);
+        let crossed = cross(test, "1");
+        assert!(crossed.is_ok(), "{}", crossed.unwrap_err());
+        return;
     }
+    there(story);
+}
+
+/// As [`on`], once for each of several words, two at a time, each on an island of its own; the story is told the word.
+pub fn on_each<S>(test: &str, words: &[String], story: impl FnOnce(Island, String) -> S)
+where
+    S: Future<Output = ()>,
+{
+    if let Ok(word) = env::var(CROSSED) {
+        return there(|island| story(island, word));
+    }
+    let next = AtomicUsize::new(0);
+    let work = || -> Vec<String> {
+        let words = std::iter::from_fn(|| words.get(next.fetch_add(1, Ordering::Relaxed)));
+        words.filter_map(|word| cross(test, word).err()).collect()
+    };
+    let failures = thread::scope(|scope| {
+        let working = [scope.spawn(work), scope.spawn(work)];
+        working.into_iter().flat_map(|one| one.join().unwrap()).collect::<Vec<_>>()
+    });
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// Tells a story where it happens.
+fn there<S>(story: impl FnOnce(Island) -> S)
+where
+    S: Future<Output = ()>,
+{
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async { story(Island::settle().await).await });
 }
 
-fn cross(test: &str) {
+fn cross(test: &str, word: &str) -> Result<(), String> {
     let mut command = as_root("timeout");
     command.args(["--kill-after=5", &LONGEST.as_secs().to_string(), "unshare"]);
     // What is left running ends with the first process of a PID namespace.
     command.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]);
-    command.args(["sh", "-c", CROSSING, "crossing", "env", &format!("{CROSSED}=1"), "HOME=/mnt/home"]);
+    command.args(["sh", "-c", CROSSING, "crossing", "env", &format!("{CROSSED}={word}"), "HOME=/mnt/home"]);
     command.arg(env::current_exe().unwrap()).args(["--exact", test, "--nocapture"]);
     let crossed = command.output().expect("unshare runs");
     let said = [&crossed.stdout[..], &crossed.stderr[..]].map(String::from_utf8_lossy);
-    assert!(
-        crossed.status.success() && said[0].contains("1 passed"),
-        "on the island, which only root or sudo without a password can make: {}\n{}{}",
-        crossed.status,
-        said[0],
-        said[1]
-    );
+    if crossed.status.success() && said[0].contains("1 passed") {
+        return Ok(());
+    }
+    let [out, err] = said;
+    Err(format!(
+        "{word}: on the island, which only root or sudo without a password can make: {}\n{out}\n{err}",
+        crossed.status
+    ))
 }
 
 /// A program that is run by root.
