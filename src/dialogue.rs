@@ -10,9 +10,9 @@ use std::{collections::HashSet, ops::Deref};
 use bytes::BytesMut;
 use zeroize::Zeroize as _;
 
+pub use crate::explain::upstream::Remark;
 use crate::{
-    explain::upstream,
-    failure::{Failure, Fault, Refusal, printable},
+    failure::{Failure, Refusal, printable},
     ids::ProtocolKind,
     sasl::{Credentials, Mechanism},
     secret::Secret,
@@ -389,32 +389,6 @@ pub struct Welcome {
     pub text: String,
     /// Its capabilities, as far as it told them of its own accord (IMAP) or when asked (SMTP).
     pub capabilities: Option<Capabilities>,
-}
-
-/// Something an upstream said after the login that a person should know of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Remark {
-    /// The name in logs: `access_token_expired`.
-    pub name: &'static str,
-    /// What it means.
-    pub meaning: &'static str,
-    /// What to do about it.
-    pub cure: &'static str,
-    /// Who has to.
-    pub fault: Fault,
-}
-
-impl Remark {
-    /// What is known of `said`, the beginning of a reply without its tag. What comes behind its first line is not
-    /// looked at.
-    #[must_use]
-    pub fn of(said: &[u8]) -> Option<Self> {
-        /// A reply line of SMTP has 512 octets (RFC 5321 §4.5.3.1.5).
-        const LONGEST: usize = 512;
-        let line = said[..said.len().min(LONGEST)].split(|&byte| byte == b'\r').next().unwrap_or_default();
-        let entry = upstream::afterwards(&String::from_utf8_lossy(line))?;
-        Some(Self { name: entry.name, meaning: entry.cause, cure: entry.cure, fault: entry.fault })
-    }
 }
 
 /// Writes one line, its end included: CR LF, as in every protocol.

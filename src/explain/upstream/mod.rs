@@ -10,7 +10,7 @@ use super::{
     entry::{Entry, Sign},
     network,
 };
-use crate::failure::{Explanation, Failure, Refusal, printable};
+use crate::failure::{Explanation, Failure, Fault, Refusal, printable};
 
 /// Every entry of the mail servers.
 pub(super) const TABLES: [&[Entry]; 5] =
@@ -82,6 +82,32 @@ fn is_beyond_credentials(said: &str) -> bool {
 #[must_use]
 pub fn afterwards(said: &str) -> Option<&'static Entry> {
     Entry::of_reply(said, session::TABLE)
+}
+
+/// Something an upstream said after the login that a person should know of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Remark {
+    /// The name in logs: `access_token_expired`.
+    pub name: &'static str,
+    /// What it means.
+    pub meaning: &'static str,
+    /// What to do about it.
+    pub cure: &'static str,
+    /// Who has to.
+    pub fault: Fault,
+}
+
+impl Remark {
+    /// What is known of `said`, the beginning of a reply without its tag. What comes behind its first line is not
+    /// looked at.
+    #[must_use]
+    pub fn of(said: &[u8]) -> Option<Self> {
+        /// A reply line of SMTP has 512 octets (RFC 5321 §4.5.3.1.5).
+        const LONGEST: usize = 512;
+        let line = said[..said.len().min(LONGEST)].split(|&byte| byte == b'\r').next().unwrap_or_default();
+        let entry = afterwards(&String::from_utf8_lossy(line))?;
+        Some(Self { name: entry.name, meaning: entry.cause, cure: entry.cure, fault: entry.fault })
+    }
 }
 
 /// Explains why `endpoint`, which has accepted the login, does not do `what`: `open INBOX`.
