@@ -277,6 +277,8 @@ async fn smtp_auth_that_is_disabled_is_told_with_the_command_that_enables_it() {
     let ann = examined(world.folder.path(), &world.authority, ANN, 1);
     let cure = "Set-CASMailbox -SmtpClientAuthenticationDisabled $false";
     fails_at(&ann, "smtp", "login", "SMTP AUTH is off for the mailbox (5.7.139)", cure);
+    assert_eq!(hop(&ann, "smtp", "login")["fault"], "administrator");
+    assert_eq!(hop(&ann, "smtp", "login")["retry_helps"], false);
     is_well(&ann, "imap", "mailbox");
     assert_eq!(world.authority.requests().get(), 1, "no token helps");
 }

@@ -70,8 +70,8 @@ impl Notes {
 
     /// A hop that came to what a login would have been refused with.
     pub(super) async fn refused(&self, step: Step, began: Instant, refusal: Refusal) {
-        let name = refusal.failure.name();
-        let why = refusal.explanation.unwrap_or_else(|| Explanation::new(name, ""));
+        let (name, fault, may_pass) = (refusal.failure.name(), refusal.fault(), refusal.may_pass());
+        let why = refusal.explanation.unwrap_or_else(|| Explanation::new(name, "")).blaming(fault, may_pass);
         self.failed(step, began, why).await;
     }
 
@@ -86,11 +86,14 @@ impl Notes {
         outcome: Outcome,
         milliseconds: u64,
         found: String,
-        Explanation { cause, cure, .. }: Explanation,
+        Explanation { cause, cure, blame }: Explanation,
     ) {
         let cure = Some(cure).filter(|cure| !cure.is_empty());
         let hop = Hop::well(self.protocol, step, found);
-        self.tell(Event::Hop(Hop { outcome, cause: Some(cause), cure, milliseconds, ..hop })).await;
+        let fault = blame.map(|blame| blame.fault.name().to_owned());
+        let retry_helps = blame.map(|blame| blame.passes);
+        let hop = Hop { outcome, cause: Some(cause), cure, fault, retry_helps, milliseconds, ..hop };
+        self.tell(Event::Hop(hop)).await;
     }
 
     async fn tell(&self, event: Event) {

@@ -48,6 +48,10 @@ pub struct Hop {
     pub cause: Option<String>,
     /// What to do about it, where something can be done.
     pub cure: Option<String>,
+    /// Who has to act, where it is known: `administrator`.
+    pub fault: Option<String>,
+    /// Whether trying again helps, where it is known.
+    pub retry_helps: Option<bool>,
     /// How long it took.
     pub milliseconds: u64,
 }
@@ -183,7 +187,16 @@ impl Hop {
     #[must_use]
     pub fn well(protocol: Option<ProtocolKind>, hop: Step, found: impl Into<String>) -> Self {
         let protocol = protocol.map(|protocol| protocol.name().to_owned());
-        let (cause, cure, milliseconds) = (None, None, 0);
-        Self { protocol, hop, outcome: Outcome::Ok, found: found.into(), cause, cure, milliseconds }
+        Self {
+            protocol,
+            hop,
+            outcome: Outcome::Ok,
+            found: found.into(),
+            cause: None,
+            cure: None,
+            fault: None,
+            retry_helps: None,
+            milliseconds: 0,
+        }
     }
 }
