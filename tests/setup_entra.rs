@@ -144,6 +144,7 @@ fn exchange_part(script: &str) -> &str {
 fn whatever_is_needed_the_script_is_powershell() {
     for (home, options) in matrix() {
         let script = home.powershell(options);
+        assert_eq!(script.unknown_variables(), [].into(), "{options:?}");
         assert!(script.names().contains("Connect-ExchangeOnline"));
         assert!(script.names().contains("Connect-MgGraph"));
     }
@@ -164,7 +165,8 @@ fn whatever_is_needed_the_script_for_the_azure_cli_is_bash_of_which_shellcheck_t
                 String::from_utf8_lossy(&judged.stderr)
             );
         }
-        Script::parse(exchange_part(&script));
+        let part = Script::parse(exchange_part(&script));
+        assert_eq!(part.unknown_variables(), [].into(), "{options:?}");
     }
 }
 
@@ -262,6 +264,9 @@ fn a_wildcard_needs_a_group_and_a_group_needs_a_use() {
     assert!(text.contains("'secret = \"login-password\"'"), "{text}");
     let refused = Home::new(ALL, SECRET, &[scanner("")]).trouble(&["--group", "all@contoso.com"]);
     assert!(refused.contains("--group has no effect"), "{refused}");
+    let ann = account("ann@contoso.com", "authorization_code", "");
+    let refused = Home::new(ALL, "", &[ann]).trouble(&["--smtp-rbac"]);
+    assert!(refused.contains("--smtp-rbac has no effect"), "{refused}");
     let wrong = home.setup(&["--group", "'; calc"]);
     assert_eq!(wrong.status, Some(2), "{}", wrong.stderr);
 }
@@ -658,4 +663,14 @@ fn the_page_names_every_permission_and_option() {
     for name in wanted {
         assert!(page.contains(&format!("`{name}")), "docs/entra.md does not name {name}");
     }
+}
+
+#[test]
+fn a_variable_that_nothing_is_assigned_to_is_seen() {
+    let unknown = |text: &str| Script::parse(text).unknown_variables().into_iter().collect::<Vec<_>>();
+    assert_eq!(
+        unknown("$a = @($b)\nforeach ($c in $a) { Get-It -Id $c }\nGet-It \"$d and $($e.F)\"\n"),
+        ["b", "d", "e"]
+    );
+    assert_eq!(unknown("function F { param([string] $A)\n $a }\n$g.H = 1\n"), ["g"]);
 }

@@ -54,6 +54,40 @@ impl Script {
         assigned.flat_map(|node| self.texts(node)).collect()
     }
 
+    /// The variables that are read before anything is assigned to them, or anywhere without that.
+    pub(crate) fn unknown_variables(&self) -> BTreeSet<String> {
+        let mut known: BTreeSet<String> = ["_", "true", "false", "null"].map(str::to_owned).into();
+        let mut unknown = BTreeSet::new();
+        for node in self.nodes().into_iter().filter(|node| node.kind() == "variable") {
+            let name = self.text_of(node).trim_matches(['$', '{', '}']).to_lowercase();
+            if self.is_assigned(node) {
+                known.insert(name);
+            } else if !known.contains(&name) {
+                unknown.insert(name);
+            }
+        }
+        unknown
+    }
+
+    /// Whether a variable is one that gets a value here: by `=`, by `foreach`, or as a parameter.
+    fn is_assigned(&self, variable: Node<'_>) -> bool {
+        let above = std::iter::successors(variable.parent(), Node::parent);
+        let holder = above.into_iter().find(|node| {
+            ["left_assignment_expression", "foreach_statement", "script_parameter", "pipeline_chain"]
+                .contains(&node.kind())
+        });
+        match holder.map(|node| (node, node.kind())) {
+            // Of $a.b = c the variable is read.
+            Some((node, "left_assignment_expression")) => self.text_of(node).trim() == self.text_of(variable),
+            Some((node, "foreach_statement")) => {
+                let first = below(node).into_iter().find(|node| node.kind() == "variable");
+                first.is_some_and(|first| first.id() == variable.id())
+            }
+            Some((_, "script_parameter")) => true,
+            _ => false,
+        }
+    }
+
     fn texts(&self, node: Node<'_>) -> Vec<String> {
         let literals = below(node).into_iter().filter(|node| node.kind() == "verbatim_string_characters");
         let inner = |text: &str| text[1..text.len() - 1].replace("''", "'");

@@ -104,7 +104,7 @@ impl<'l> Registration<'l> {
     ///
     /// # Errors
     /// Where no app or several could be meant, its authority is none of Microsoft's for organisations, it has no
-    /// accounts, or a wildcard leaves open whose mailboxes are meant.
+    /// accounts, an option has no effect, or a wildcard leaves open whose mailboxes are meant.
     pub fn of(loaded: &'l Loaded, asked: &'l Asked) -> Result<Self, Trouble> {
         let (app, provider, cloud) = choose(loaded, asked.app.as_deref())?;
         let name = quoted(app.name.as_str());
@@ -131,6 +131,7 @@ impl<'l> Registration<'l> {
                 format!("add an [[account]] with app = {name} to the mappings, and a [[listener]] for it"),
             ));
         }
+        needs.check_role(asked.smtp_rbac)?;
         needs.check_group(asked.group.as_deref())?;
         let client_id = app.client_id.as_str();
         let known = client_id != NO_CLIENT_ID && Secret::new(client_id).has_form_of_guid();

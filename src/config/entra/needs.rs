@@ -157,6 +157,17 @@ impl Needs {
         }
     }
 
+    /// Whether a role of Exchange's is of use.
+    pub(super) fn check_role(&self, smtp_rbac: bool) -> Result<(), Trouble> {
+        if smtp_rbac && self.senders.is_empty() && !self.any_mailbox.contains(&ProtocolKind::Smtp) {
+            return Err(Trouble::new(
+                "--smtp-rbac has no effect: no account sends by the app itself, to which the role is given",
+                "leave it out; it is for SMTP with grant = \"client_credentials\", and not for High Volume Email",
+            ));
+        }
+        Ok(())
+    }
+
     /// What a group is for, and whether one is needed or useless.
     pub(super) fn check_group(&self, group: Option<&str>) -> Result<(), Trouble> {
         if group.is_none() && !self.any_mailbox.is_empty() {
