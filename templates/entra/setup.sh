@@ -97,7 +97,7 @@ ask_for() {
 }
 {% endif %}
 {%- if !common.roles.is_empty() %}
-exchange_object_id=$(look ad sp show --id "$exchange_api" --query id)
+exchange_object_id=$(look ad sp show --id "$exchange_api" --query id || true)
 [ -n "$exchange_object_id" ] || give_up 'This tenant has no Office 365 Exchange Online: it needs a licence with Exchange Online first'
 {% endif %}
 {%- if !common.roles.is_empty() %}
@@ -125,26 +125,24 @@ confirm 'the application permission for SMTP is not granted, as the role takes i
   'remove it at API permissions, and its consent at the Enterprise application' "$([ -n "$granted" ] || echo yes)"
 {% endif %}
 {%- if !common.mail_scopes.is_empty() || !common.identity_scopes.is_empty() %}
-# Admin consent to delegated permissions of an API, for everybody: each can open with them what they can open anyway.
+# Admin consent to a delegated permission of an API, for everybody: each can open with it what they can open anyway.
 consent() {
-  local api=$1 api_object_id grants id scope value
-  shift
-  api_object_id=$(look ad sp show --id "$api" --query id)
-  grants="value[?consentType=='AllPrincipals' && resourceId=='$api_object_id']"
-  for value in "$@"; do
-    id=$(look rest --method get --url "$graph/v1.0/servicePrincipals/$object_id/oauth2PermissionGrants" --query "$grants.id | [0]")
-    scope=$(look rest --method get --url "$graph/v1.0/servicePrincipals/$object_id/oauth2PermissionGrants" --query "$grants.scope | [0]")
-    if [ -z "$id" ]; then
-      az rest --method post --url "$graph/v1.0/oauth2PermissionGrants" --output none \
-        --body "$(printf '{"clientId":"%s","consentType":"AllPrincipals","resourceId":"%s","scope":"%s"}' "$object_id" "$api_object_id" "$value")"
-    elif [[ " $scope " != *" $value "* ]]; then
-      az rest --method patch --url "$graph/v1.0/oauth2PermissionGrants/$id" --output none \
-        --body "$(printf '{"scope":"%s"}' "$scope $value")"
-    fi
-    scope=$(look rest --method get --url "$graph/v1.0/servicePrincipals/$object_id/oauth2PermissionGrants" --query "$grants.scope | [0]")
-    confirm "delegated permission $value, with admin consent" 'grant it at API permissions' \
-      "$([[ " $scope " != *" $value "* ]] || echo yes)"
-  done
+  local api_object_id all id scope value=$2
+  local grants="$graph/v1.0/servicePrincipals/$object_id/oauth2PermissionGrants"
+  api_object_id=$(look ad sp show --id "$1" --query id)
+  all="value[?consentType=='AllPrincipals' && resourceId=='$api_object_id']"
+  id=$(look rest --method get --url "$grants" --query "$all.id | [0]")
+  scope=$(look rest --method get --url "$grants" --query "$all.scope | [0]")
+  if [ -z "$id" ]; then
+    az rest --method post --url "$graph/v1.0/oauth2PermissionGrants" --output none \
+      --body "$(printf '{"clientId":"%s","consentType":"AllPrincipals","resourceId":"%s","scope":"%s"}' "$object_id" "$api_object_id" "$value")"
+  elif [[ " $scope " != *" $value "* ]]; then
+    az rest --method patch --url "$graph/v1.0/oauth2PermissionGrants/$id" --output none \
+      --body "$(printf '{"scope":"%s"}' "$scope $value")"
+  fi
+  scope=$(look rest --method get --url "$grants" --query "$all.scope | [0]")
+  confirm "delegated permission $value, with admin consent" 'grant it at API permissions' \
+    "$([[ " $scope " != *" $value "* ]] || echo yes)"
 }
 {% endif %}
 {%- if !common.mail_scopes.is_empty() %}
