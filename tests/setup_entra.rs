@@ -123,6 +123,7 @@ fn matrix() -> Vec<(Home, &'static [&'static str])> {
             Home::new(ALL, "secret = \"login-password\"", &[wild()]),
             &["--smtp-rbac", "--group", "all@contoso.com"],
         ),
+        (Home::new(ALL, SECRET, &[scanner("senders = [\"erp@contoso.com\"]")]), &[]),
         (Home::new(ALL, "", &[own()]), &[]),
         (Home::new(ALL, "", &[own()]), &["--group", "all@contoso.com"]),
         (Home::new(&["smtp"], hve, &[scanner("")]), &[]),
@@ -290,6 +291,21 @@ fn somebody_else_s_mailbox_is_shared_with_who_signs_in() {
     assert_eq!(script.calls("Add-RecipientPermission"), [sends]);
     // Exchange's SMTP knows who signs in, the others know the mailbox.
     assert_eq!(script.list("$users"), ["info@contoso.com", "info@contoso.com", "ann@contoso.com"]);
+}
+
+#[test]
+fn a_sender_that_is_not_the_mailbox_takes_send_as() {
+    let senders = "senders = [\"scanner@contoso.com\", \"erp@contoso.com\", \"*@contoso.com\", \"<>\"]";
+    let script = Home::new(ALL, SECRET, &[scanner(senders)]).powershell(&[]);
+    assert_eq!(script.list("$otherSenders"), ["erp@contoso.com"]);
+    let sends =
+        "Add-RecipientPermission -Identity $address -Trustee $objectId -AccessRights SendAs -Confirm:$false";
+    assert_eq!(script.calls("Add-RecipientPermission"), [sends]);
+    let ann = account("ann@contoso.com", "device_code", "senders = [\"info@contoso.com\"]");
+    let script = Home::new(&["smtp"], "", &[ann]).powershell(&[]);
+    assert_eq!(script.list("$sendersAs"), ["info@contoso.com", "ann@contoso.com"]);
+    let reading = scanner("protocols = [\"imap\"]\nsenders = [\"erp@contoso.com\"]");
+    assert_eq!(Home::new(ALL, SECRET, &[reading]).powershell(&[]).list("$otherSenders"), [""; 0]);
 }
 
 #[test]

@@ -98,6 +98,24 @@ foreach ($mailbox in $senders) {
 }
 
 {% endif -%}
+{% if !app_senders.is_empty() -%}
+# Send As for the app, for the senders that accounts may name beside their mailboxes.
+$otherSenders = @({% for sender in app_senders %}
+    {{ sender }}{% endfor %}
+)
+foreach ($address in $otherSenders) {
+    try {
+        $held = { Get-RecipientPermission -Identity $address -Trustee $objectId | Where-Object { "$($_.AccessRights)" -match 'SendAs' } }
+        if (-not (& $held)) {
+            Add-RecipientPermission -Identity $address -Trustee $objectId -AccessRights SendAs -Confirm:$false | Out-Null
+        }
+        Confirm-Step ([bool] (& $held)) "the app names $address as sender" 'run this again after some minutes'
+    } catch {
+        Confirm-Step $false "the app names $address as sender" "$_"
+    }
+}
+
+{% endif -%}
 {% if !high_volume.is_empty() -%}
 # The accounts of High Volume Email that the app may use: by the object id of the Enterprise application, which is
 # called AppIds here. An account has ten at most.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Trouble, cloud};
 use crate::{
-    account::{Account, Grant},
+    account::{Account, Grant, SenderPattern},
     ids::ProtocolKind,
     oauth::App,
     session::Provider,
@@ -31,6 +31,8 @@ pub(super) struct Needs {
     pub(super) delegates: BTreeSet<(String, String)>,
     /// The mailboxes that somebody else sends from, and who.
     pub(super) senders_as: BTreeSet<(String, String)>,
+    /// The addresses beside its mailboxes that the app itself names as senders.
+    pub(super) app_senders: BTreeSet<String>,
     /// The accounts of High Volume Email.
     pub(super) high_volume: BTreeSet<String>,
     /// What a wildcard without a list of mailboxes opens by the app itself: the protocols of whatever mailbox.
@@ -102,6 +104,9 @@ impl Needs {
             let by_role = smtp_rbac && *kind == ProtocolKind::Smtp;
             let allowed = if by_role { &mut self.senders } else { &mut self.opened };
             allowed.extend(mailboxes.iter().cloned());
+            if *kind == ProtocolKind::Smtp {
+                self.app_senders.extend(other_senders(account, &mailboxes));
+            }
             self.switched(*kind).extend(mailboxes);
         }
     }
@@ -139,6 +144,10 @@ impl Needs {
         }
         for kind in usable {
             let users = mailboxes(account, *kind);
+            if let (ProtocolKind::Smtp, Some(person)) = (kind, account.sign_in.first()) {
+                let senders = other_senders(account, &account.sign_in);
+                self.senders_as.extend(senders.map(|sender| (sender, person.clone())));
+            }
             self.switched(*kind).extend(users);
             let (Some(mailbox), Some(person)) = (&account.mailbox, account.sign_in.first()) else { continue };
             if account.sign_in.contains(&mailbox.to_lowercase()) {
@@ -187,6 +196,15 @@ impl Needs {
         }
         Ok(())
     }
+}
+
+/// The addresses that an account may name as senders beside those of its user: Exchange asks for *Send As* there.
+fn other_senders<'a>(account: &'a Account, users: &'a [String]) -> impl Iterator<Item = String> + 'a {
+    let address = |sender: &SenderPattern| match sender {
+        SenderPattern::Exact(address) => Some(address.clone()),
+        SenderPattern::Null | SenderPattern::AnyAt(_) => None,
+    };
+    account.senders.iter().filter_map(address).filter(|address| !users.contains(address))
 }
 
 /// The mailboxes that an account's user is upstream, for a protocol; none where a wildcard leaves them open.

@@ -182,6 +182,7 @@ struct Exchange<'r> {
     switches: Vec<Switch>,
     delegates: Vec<(PowerShell, PowerShell)>,
     senders_as: Vec<(PowerShell, PowerShell)>,
+    app_senders: Vec<PowerShell>,
     high_volume: Vec<PowerShell>,
     group: Option<PowerShell>,
     /// The app opens the members of the group.
@@ -237,6 +238,7 @@ impl<'r> Exchange<'r> {
             switches: switches.into_iter().filter(used).collect(),
             delegates: pairs(&needs.delegates),
             senders_as: pairs(&needs.senders_as),
+            app_senders: literals(&needs.app_senders),
             high_volume: literals(&needs.high_volume),
             group: asked.group.clone().map(PowerShell),
             group_opens: by_access,
