@@ -33,7 +33,7 @@ const NO_FEDERATION: &str = "no federated credential fits the token";
 
 const CHECK_FEDERATION: &str = "compare its issuer, subject and audience in Entra > App registrations";
 
-const FEDERATION: &str = "Microsoft, \"Configure an app to trust an external identity provider\"";
+const FEDERATION: &str = "reported by users of workload identity federation";
 
 /// What any flow can meet.
 pub(super) const CODES: &[Entry] = &[
@@ -75,7 +75,8 @@ pub(super) const CODES: &[Entry] = &[
         Operator,
         "the app's assertion is out of its time",
         "set this machine's clock (NTP); of a federated token: is its file renewed?",
-    ),
+    )
+    .by("reported by users of MSAL"),
     of_any(700_021, Operator, "the assertion is another app's", "check client_id, and whose assertion it is"),
     of_any(700_023, Operator, "the assertion is for another tenant", "check tenant, cloud and token_url"),
     of_any(
