@@ -209,6 +209,65 @@ async fn a_consent_is_carried_over_and_an_authority_goes_on_checking_passwords()
     }
 }
 
+/// Somebody at a terminal, by util-linux's `script`: answers each question when it is asked, and returns all that the
+/// terminal has shown.
+#[cfg(target_os = "linux")]
+fn at_a_terminal(
+    folder: &Path,
+    command: &str,
+    answers: &[(&str, &str)],
+) -> (std::process::ExitStatus, String) {
+    use std::{
+        io::{Read as _, Write as _},
+        process::{Command, Stdio},
+    };
+    let program = option_env!("CARGO_BIN_EXE_footbridge").unwrap();
+    let mut child = Command::new("timeout")
+        .args(["120", "script", "-qefc", &format!("{program} {command}"), "/dev/null"])
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut types, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let (mut shown, mut piece) = (Vec::new(), [0; 4096]);
+    let mut answers = answers.iter().peekable();
+    loop {
+        let text = String::from_utf8_lossy(&shown).into_owned();
+        if let Some((_, answer)) = answers.next_if(|(question, _)| text.contains(question)) {
+            types.write_all(format!("{answer}\n").as_bytes()).unwrap();
+            continue;
+        }
+        match screen.read(&mut piece).unwrap() {
+            0 => return (child.wait().unwrap(), text),
+            read => shown.extend_from_slice(&piece[..read]),
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn passwords_that_somebody_types_are_those_of_the_logins_and_one_that_nobody_types_is_made() {
+    let home = Home::new();
+    home.write(&(app_only(&home, ANN) + &app_only(&home, BOB)));
+    let typed = "typed by hand";
+    let answers = [(format!("Password of {ANN}"), typed), (format!("Password of {BOB}"), "")];
+    let answers = answers.each_ref().map(|(question, answer)| (question.as_str(), *answer));
+    let (status, shown) =
+        at_a_terminal(home.folder.path(), "import emailproxy.config --out out --ask-passwords", &answers);
+    assert!(status.success(), "{status}: {shown}");
+    let made = |login: &str| {
+        let told = shown
+            .lines()
+            .find_map(|line| line.trim().strip_prefix(&format!("{login}: the password is now ")));
+        told.map(str::to_owned)
+    };
+    assert_eq!(made(ANN), None, "{shown}");
+    let bridge = home.bridge();
+    logs_in(&bridge, ANN, typed).await;
+    logs_in(&bridge, BOB, &made(BOB).unwrap()).await;
+}
+
 #[test]
 fn a_file_that_is_there_is_not_written_over_unless_that_is_wanted() {
     let home = tempfile::tempdir().unwrap();

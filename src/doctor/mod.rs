@@ -33,7 +33,7 @@ use crate::{
     smtp::Smtp,
 };
 
-use imap::Inbox;
+use imap::{Inbox, Patience};
 use notes::Notes;
 use report::{Event, Heading, Step};
 use smtp::Letter;
@@ -250,7 +250,7 @@ async fn follow(case: &Case, Afterwards { inbox, sent }: Afterwards, notes: &Not
         }
         (Some(errand), inbox) if sent && errand.to.eq_ignore_ascii_case(&case.mailbox) => match inbox {
             Some(mut inbox) => {
-                inbox.wait_for(&errand.code, &notes).await;
+                inbox.wait_for(&errand.code, Patience::default(), &notes).await;
                 inbox.close().await;
             }
             None if has(ProtocolKind::Imap) => {
