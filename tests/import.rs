@@ -4,7 +4,7 @@
 
 mod harness;
 
-use std::{fs, num::NonZeroU32, path::Path, sync::Arc};
+use std::{fs, num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 
 use aws_lc_rs::{
     cipher::{AES_128, EncryptionContext, PaddedBlockEncryptingKey, UnboundCipherKey},
@@ -24,7 +24,7 @@ use harness::{
     authority::{APP, Authority, Person, Registration},
     bridge::Bridge,
     browser::Browser,
-    certs::Certs,
+    certs::{Certs, Identity},
     cli::{Cli, Ended},
     client::Client,
     config::{Config, Keys},
@@ -207,6 +207,71 @@ async fn a_consent_is_carried_over_and_an_authority_goes_on_checking_passwords()
     for secret in home.authority.confidential() {
         assert!(secret.is_empty() || !format!("{imported:?}").contains(&secret));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_app_with_a_certificate_signs_with_it_where_it_lies() {
+    const APP: &str = "55555555-5555-4555-8555-555555555555";
+    let home = Home::new();
+    let identity = Identity::generate("app");
+    home.authority.register_app(Registration::confidential(APP).certificate(&identity));
+    for (name, text) in [("app.pem", identity.certificate_pem()), ("app.key", identity.key_pem())] {
+        let path = home.folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        #[cfg(unix)]
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    }
+    let scope = "https://outlook.office365.com/.default";
+    home.write(&format!(
+        "[{BOB}]\n{}jwt_certificate_path = app.pem\njwt_key_path = app.key\noauth2_flow = client_credentials\noauth2_scope = {scope}\n",
+        home.urls(APP)
+    ));
+    let _ = home.import(&["--password-stdin"], &format!("{BOB}:{PASSWORD}\n")).expect(0);
+    logs_in(&home.bridge(), BOB, PASSWORD).await;
+    let asked = home.authority.token_requests().pop().unwrap();
+    assert!(asked.form.contains_key("client_assertion") && !asked.form.contains_key("client_secret"));
+}
+
+/// Imports an account of a person who has not consented here yet, at this address where it is a device's, and starts a
+/// bridge.
+fn of_a_person(home: &Home, device_url: Option<&str>) -> Bridge {
+    let scopes = "https://outlook.office.com/IMAP.AccessAsUser.All https://outlook.office.com/SMTP.Send offline_access";
+    let mut account = format!("[{CARL}]\n{}oauth2_scope = {scopes}\n", home.urls(PUBLIC));
+    if let Some(device_url) = device_url {
+        let browsers = home.authority.authorize_url().replace("{tenant}", APP.0);
+        account = account.replace(&browsers, device_url) + "oauth2_flow = device\n";
+    }
+    home.write(&account);
+    let _ = home.import(&["--password-stdin"], &format!("{CARL}:typed\n")).expect(0);
+    home.bridge()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_not_consented_yet_does_so_in_the_browser_and_is_let_in() {
+    let home = Home::new();
+    let bridge = of_a_person(&home, None);
+    let reply = Client::connect(bridge.addr("imap")).await.imap_login(CARL, "typed").await;
+    assert!(reply.contains("footbridge authorize"), "{reply}");
+    let running = Cli::spawn(&home.out(), ["authorize", CARL, "--no-browser"]);
+    let url = running.wait_for_stdout(|line| line.trim().starts_with("https://"));
+    home.authority.signs_in(CARL);
+    let page = Browser::new(&home.certs).open(url.trim()).await;
+    assert_eq!(page.status, 200, "{}", page.body);
+    let _ = running.wait().expect(0);
+    logs_in(&bridge, CARL, "typed").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_consents_at_another_device_does_so_here_too_and_is_let_in() {
+    let home = Home::new();
+    home.authority.set_device(Some(1), Duration::from_mins(15));
+    let device_url = home.authority.device_url().replace("{tenant}", APP.0);
+    let bridge = of_a_person(&home, Some(&device_url));
+    let running = Cli::spawn(&home.out(), ["authorize", CARL]);
+    home.authority.devices_asked().reached(1).await;
+    home.authority.approve_device(&home.authority.device_codes()[0].user_code, CARL);
+    let _ = running.wait().expect(0);
+    logs_in(&bridge, CARL, "typed").await;
 }
 
 /// Somebody at a terminal, by util-linux's `script`: answers each question when it is asked, and returns all that the
