@@ -65,8 +65,8 @@ impl Examinations {
             let examining = Box::pin(timeout(LONGEST, all.examine(&of, practice, queue)));
             let _ = stop.run_until_cancelled(examining).await;
             all.change(&of, |kept| {
-                kept.end();
-                info!(login = kept.shown.login, verdict = ?kept.shown.verdict, "test from the console is over");
+                let verdict = kept.end();
+                info!(login = kept.shown.login, ?verdict, "test from the console is over");
             });
         });
         Ok(id)
@@ -136,7 +136,7 @@ impl Kept {
         }
     }
 
-    fn end(&mut self) {
+    fn end(&mut self) -> Verdict {
         let hops = || self.shown.parts.iter().flat_map(|part| &part.hops);
         let count = |mark| hops().filter(|hop| hop.mark == mark).count();
         let verdict = match (self.done, count(Mark::Failed)) {
@@ -147,6 +147,7 @@ impl Kept {
         };
         self.shown.waiting = None;
         self.shown.verdict = Some(verdict);
+        verdict
     }
 }
 
@@ -190,6 +191,10 @@ mod tests {
         Event::Hop(report::Hop { outcome, ..report::Hop::well(protocol, step, "found") })
     }
 
+    fn end(all: &Examinations, id: &str) {
+        all.change(id, |kept| _ = kept.end());
+    }
+
     #[test]
     fn hops_are_told_by_protocol_and_the_verdict_at_the_end() {
         let (imap, smtp) = (Some(ProtocolKind::Imap), Some(ProtocolKind::Smtp));
@@ -231,17 +236,17 @@ mod tests {
             all.keep(kept(id, 0)).unwrap();
         }
         assert!(all.keep(kept("e", 1)).unwrap_err().cause.starts_with("4 accounts"));
-        all.change("a", Kept::end);
+        end(&all, "a");
         all.keep(kept("e", 1)).unwrap();
         assert!(all.shown("a").is_some() && all.shown("x").is_none());
-        all.change("e", Kept::end);
+        end(&all, "e");
         all.keep(kept("f", 31)).unwrap();
         assert!(all.shown("a").is_none() && all.shown("e").is_some() && all.shown("b").is_some());
         for number in 0..2 * KEPT {
             let id = number.to_string();
-            all.change("f", Kept::end);
+            end(&all, "f");
             all.keep(kept(&id, 32)).unwrap();
-            all.change(&id, Kept::end);
+            end(&all, &id);
         }
         assert_eq!(all.all().len(), KEPT);
     }

@@ -140,17 +140,18 @@ async fn the_doctor_tries_every_hop_and_sends_a_test_message() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_test_that_goes_on_is_shown_again_and_again_with_scripts_or_without() {
+async fn a_test_that_goes_on_is_shown_again_and_again_and_keeps_no_bridge_from_stopping() {
     let world = app_only();
     let visitor = Visitor::signed_in(&world).await;
-    let gate = Gate::default();
-    world.authority.next(Answer::Held(gate.clone()));
+    world.authority.always(Answer::Held(Gate::default()));
     let token = hidden_token(&visitor.get("/").await);
     let begun = visitor.post("/doctor", &[("token", &token), ("login", ANN)]).await;
     let page = visitor.get(&visitor.leads_to(&begun)).await;
     let again = "<noscript><meta http-equiv=\"refresh\" content=\"2\"></noscript>";
     says(&page, 200, &["The test goes on.", "data-live=\"1\"", again]);
-    gate.open();
+    // A bridge that stops does not wait for it.
+    let (ended, log) = world.bridge.terminate();
+    assert!(ended.success() && log.contains("BrokenOff"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

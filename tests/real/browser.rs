@@ -113,6 +113,96 @@ impl Browser {
         Page { url: word("url"), title: word("title"), text }
     }
 
+    /// Runs the body of a function in the page, and returns what it returns.
+    #[track_caller]
+    pub fn run(&self, script: &str) -> Value {
+        self.ask("POST", "execute/sync", &json!({ "script": script, "args": [] }))
+    }
+
+    /// The same for one that calls its last argument when it is done.
+    #[track_caller]
+    pub fn run_to_its_end(&self, script: &str) -> Value {
+        self.ask("POST", "execute/async", &json!({ "script": script, "args": [] }))
+    }
+
+    /// Waits until the page, whichever it is by then, shows these words.
+    #[track_caller]
+    pub fn shows(&self, words: &str) -> Page {
+        eventually(
+            || format!("the browser to show {words:?}; it shows {:?}", self.page()),
+            || Some(self.page()).filter(|page| page.text.contains(words)),
+        )
+    }
+
+    /// Speaks to the browser itself: <https://chromedevtools.github.io/devtools-protocol/>.
+    #[track_caller]
+    pub fn tell(&self, command: &str, parameters: &Value) -> Value {
+        self.ask("POST", "goog/cdp/execute", &json!({ "cmd": command, "params": parameters }))
+    }
+
+    /// Whether the person likes their screen dark.
+    #[track_caller]
+    pub fn likes(&self, theme: &str) {
+        let feature = json!({ "name": "prefers-color-scheme", "value": theme });
+        self.tell("Emulation.setEmulatedMedia", &json!({ "features": [feature] }));
+    }
+
+    /// A window of this width, as phones have it or computers.
+    #[track_caller]
+    pub fn is_wide(&self, width: u32, height: u32, mobile: bool) {
+        let scale = if mobile { 2 } else { 1 };
+        let metrics =
+            json!({ "width": width, "height": height, "deviceScaleFactor": scale, "mobile": mobile });
+        self.tell("Emulation.setDeviceMetricsOverride", &metrics);
+        self.tell("Emulation.setScrollbarsHidden", &json!({ "hidden": true }));
+    }
+
+    /// Presses a key, by its name and its number in the DOM, wherever the focus is.
+    #[track_caller]
+    pub fn type_key(&self, key: &str, number: u32) {
+        let text = if key == "Enter" { "\r" } else { "" };
+        for kind in ["keyDown", "keyUp"] {
+            let event = json!({ "type": kind, "key": key, "code": key, "text": text, "windowsVirtualKeyCode": number });
+            self.tell("Input.dispatchKeyEvent", &event);
+        }
+    }
+
+    /// Pages run no scripts from the next one on.
+    #[track_caller]
+    pub fn runs_no_scripts(&self) {
+        self.tell("Emulation.setScriptExecutionDisabled", &json!({ "value": true }));
+    }
+
+    /// Lets violations of a page's policy be complained of, from the next page on.
+    #[track_caller]
+    pub fn watches_policies(&self) {
+        let script = "addEventListener('securitypolicyviolation', (event) => console.error('violates ' + \
+                      event.violatedDirective + ' by ' + event.blockedURI));";
+        self.tell("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": script }));
+    }
+
+    /// What the browser has complained of since it was last asked: of what it has asked addresses for that begin so, and
+    /// of whatever pages did.
+    #[track_caller]
+    pub fn complaints(&self, prefix: &str) -> Vec<String> {
+        let log = self.ask("POST", "se/log", &json!({ "type": "browser" }));
+        let messages =
+            log.as_array().unwrap().iter().map(|entry| entry["message"].as_str().unwrap().to_owned());
+        messages.filter(|message| message.starts_with(prefix) || !message.starts_with("http")).collect()
+    }
+
+    /// A picture of the whole page, no longer than `longest`.
+    #[track_caller]
+    pub fn photograph(&self, longest: u64) -> Vec<u8> {
+        let size =
+            self.run("return [document.documentElement.clientWidth, document.documentElement.scrollHeight]");
+        let (width, height) = (size[0].as_u64().unwrap(), size[1].as_u64().unwrap().min(longest));
+        let clip = json!({ "x": 0, "y": 0, "width": width, "height": height, "scale": 1 });
+        let wanted = json!({ "format": "png", "captureBeyondViewport": true, "clip": clip });
+        let picture = self.tell("Page.captureScreenshot", &wanted);
+        STANDARD.decode(picture["data"].as_str().unwrap()).unwrap()
+    }
+
     /// A picture of what it shows now, in Cargo's folder for what tests write. A test that fails makes one by itself.
     pub fn screenshot(&self) -> Result<PathBuf, String> {
         let picture = send("GET", &format!("{}/screenshot", self.session), &Value::Null)?;
@@ -170,7 +260,12 @@ fn capabilities(dir: &Path, profile: &Path) -> Value {
         "--disable-component-update".to_owned(),
         "--no-first-run".to_owned(),
     ];
-    json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": { "args": arguments } } } })
+    let options = json!({
+        "goog:chromeOptions": { "args": arguments },
+        "goog:loggingPrefs": { "browser": "WARNING" },
+        "timeouts": { "script": 60_000 },
+    });
+    json!({ "capabilities": { "alwaysMatch": options } })
 }
 
 /// A command to the driver: the value that it answers, or what it says went wrong.

@@ -37,10 +37,20 @@ impl<'a> Entry<'a> {
     /// The class of its state's colours.
     fn tone(&self) -> &'static str {
         match (self.row.is_well, self.row.expires.is_some()) {
+            (false, _) if self.asks() => "warn",
             (false, _) => "bad",
             (true, true) => "good",
             (true, false) => "plain",
         }
+    }
+
+    /// What is wrong with its token, where the last failure does not say the same.
+    fn trouble(&self) -> Option<&str> {
+        let said = |trouble: &&str| {
+            let failed = self.row.last_failure.as_ref();
+            failed.is_some_and(|failed| trouble.starts_with(&failed.why.cause))
+        };
+        self.row.trouble.as_deref().filter(|trouble| !said(trouble))
     }
 
     /// Whether it waits for a person's consent.
@@ -314,6 +324,17 @@ mod tests {
             later: Some(wanted.place(3)),
         };
         assert_tame(&page);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_token_is_said_once() {
+        let failed = |cause: &str| Failed { when: String::new(), why: Explanation::new(cause, "ask again") };
+        let mut row = Row { trouble: Some("no consent: ask again".to_owned()), ..Row::default() };
+        assert_eq!(Entry::of(&row).trouble(), Some("no consent: ask again"));
+        row.last_failure = Some(failed("the mailbox is locked"));
+        assert!(Entry::of(&row).trouble().is_some());
+        row.last_failure = Some(failed("no consent"));
+        assert_eq!(Entry::of(&row).trouble(), None);
     }
 
     #[test]
