@@ -286,7 +286,7 @@ fn at_a_terminal(
         io::{Read as _, Write as _},
         process::{Command, Stdio},
     };
-    let program = option_env!("CARGO_BIN_EXE_footbridge").unwrap();
+    let program = env!("CARGO_BIN_EXE_footbridge");
     let mut child = Command::new("timeout")
         .args(["120", "script", "-qefc", &format!("{program} {command}"), "/dev/null"])
         .current_dir(folder)

@@ -73,8 +73,9 @@ async fn open(line: Handover) -> Result<(Session<Handover>, u32), Error> {
 fn said(error: &Error, heard: &Heard) -> String {
     match error {
         Error::No(_) | Error::Bad(_) => heard.last_line(),
-        Error::Io(error) => format!("connection lost: {error}"),
         // It tells so by a BYE before.
+        Error::Io(_) if heard.last_line().starts_with("* BYE") => heard.last_line(),
+        Error::Io(error) => format!("connection lost: {error}"),
         Error::ConnectionLost if !heard.last_line().is_empty() => heard.last_line(),
         Error::ConnectionLost => "connection lost".to_owned(),
         Error::Parse(_) | Error::Validate(_) | Error::Append | _ => {

@@ -131,7 +131,14 @@ async fn attempt<P: Protocol>(
             notes.found(Step::Login, began, user(trial, tools)).await;
             Ok(Some((conn, welcome)))
         }
-        Err(rejection) => Err(Stopped::Refused(verdict(case, trial, rejection), began)),
+        Err(rejection) => {
+            let verdict = verdict(case, trial, rejection);
+            let known = match access {
+                Some(access) => verdict.knowing(&endpoint.to_string(), &access.token, P::KIND),
+                None => verdict,
+            };
+            Err(Stopped::Refused(known, began))
+        }
     }
 }
 

@@ -71,22 +71,13 @@ impl Http {
         if is_trouble(status) {
             let retry_after =
                 response.headers().get(RETRY_AFTER).and_then(|value| seconds(value.to_str().ok()?));
-            let trouble = format!("HTTP {}", status.as_u16());
+            let body = read(&mut response, no_answer).await.unwrap_or_default();
+            let trouble = format!("HTTP {}{}", status.as_u16(), code(&body));
             return Err(NoAnswer { trouble, retry_after, may_be_done: status.is_server_error() });
         }
         let ahead =
             response.headers().get(DATE).and_then(|date| ahead(date.to_str().ok()?, self.clock.now()));
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(no_answer)? {
-            if body.len() + chunk.len() > LARGEST {
-                return Err(NoAnswer {
-                    trouble: format!("its answer is over {LARGEST} bytes"),
-                    retry_after: None,
-                    may_be_done: true,
-                });
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let body = read(&mut response, no_answer).await?;
         if !status.is_success() && serde_json::from_slice::<ErrorBody>(&body).is_err() {
             let trouble = format!("HTTP {} and no word of OAuth", status.as_u16());
             return Err(NoAnswer { trouble, retry_after: None, may_be_done: false });
@@ -122,6 +113,28 @@ impl<'c> AsyncHttpClient<'c> for Http {
     fn call(&'c self, request: HttpRequest) -> Self::Future {
         Box::pin(self.post(request))
     }
+}
+
+/// Reads the body of an answer, as far as one may be long.
+async fn read(
+    response: &mut reqwest::Response,
+    no_answer: impl Fn(reqwest::Error) -> NoAnswer,
+) -> Result<Vec<u8>, NoAnswer> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(&no_answer)? {
+        if body.len() + chunk.len() > LARGEST {
+            let trouble = format!("its answer is over {LARGEST} bytes");
+            return Err(NoAnswer { trouble, retry_after: None, may_be_done: true });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// Entra's number in an answer that is trouble, to be put behind its status.
+fn code(body: &[u8]) -> String {
+    let code = serde_json::from_slice::<ErrorBody>(body).ok().and_then(|body| body.code());
+    code.map(|code| format!(" (AADSTS{code})")).unwrap_or_default()
 }
 
 /// Statuses that say nothing about the request: RFC 9110 §15.5.9, RFC 6585 §4, RFC 9110 §15.6.
@@ -186,11 +199,13 @@ fn in_words(cause: &(dyn std::error::Error + 'static)) -> String {
     distrusted.unwrap_or_else(|| cause.to_string())
 }
 
-/// TLS's own error in a cause.
+/// TLS's own error in a cause. The HTTP client wraps it in errors of input and output, once or more.
 fn of_tls<'c>(cause: &'c (dyn std::error::Error + 'static)) -> Option<&'c rustls::Error> {
-    let within = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    let within = within.and_then(|within| within.downcast_ref::<rustls::Error>());
-    cause.downcast_ref::<rustls::Error>().or(within)
+    let mut cause = cause;
+    while let Some(within) = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        cause = within;
+    }
+    cause.downcast_ref()
 }
 
 /// Whether a cause is TLS's, which is spoken with the authority and not with a proxy. A handshake that is broken

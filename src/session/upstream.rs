@@ -109,7 +109,12 @@ async fn attempt<P: Protocol>(
                 record.phase(&format!("upstream/{}", dialogue.phase()));
             }
             debug!(failure = failure.name(), said = scrubbed(&said), "upstream did not let us in");
-            Err(rejected(&endpoint.to_string(), permit.mailbox(), failure, &said))
+            let endpoint = endpoint.to_string();
+            Err(rejected(&endpoint, permit.mailbox(), failure, &said).knowing(
+                &endpoint,
+                &access.token,
+                P::KIND,
+            ))
         }
         Err(Trouble::Dial(error)) => Err(undialled(&error)),
     }

@@ -64,6 +64,16 @@ impl Certs {
         Leaf::new(certificate.der(), &key)
     }
 
+    /// A certificate for [`NAMES`] that was good until 2020.
+    pub fn expired_leaf(&self) -> Leaf {
+        let key = KeyPair::generate().unwrap();
+        let mut params = leaf_params(&NAMES);
+        params.not_before = date_time_ymd(2019, 1, 1);
+        params.not_after = date_time_ymd(2020, 1, 1);
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        Leaf::new(certificate.der(), &key)
+    }
+
     /// A certificate for the right names that nobody vouches for.
     pub fn self_signed() -> Leaf {
         let key = KeyPair::generate().unwrap();

@@ -283,8 +283,8 @@ const AFTERWARDS: [(&str, &str); 20] = [
     ("550 5.7.60 SMTP; Client does not have permissions to send as this sender", "Add-RecipientPermission"),
     ("554 5.2.252 SendAsDenied; ann@example.com not allowed", "Add-RecipientPermission"),
     ("550 5.1.8 Bad outbound sender", "Restricted entities"),
-    ("432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded", "max_sends"),
-    ("432 4.3.2 Concurrent connections limit exceeded.", "max_sends"),
+    ("432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded", "fewer programs"),
+    ("432 4.3.2 Concurrent connections limit exceeded.", "fewer programs"),
     ("430 4.2.0 STOREDRV; mailbox logon failure; MapiExceptionLogonFailed", "Add-MailboxPermission"),
     ("554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException; Failed", "wait a day"),
     (

@@ -7,10 +7,15 @@ mod login;
 mod session;
 
 use super::{
+    claims::Claims,
     entry::{Entry, Sign},
     network,
 };
-use crate::failure::{Explanation, Failure, Fault, Refusal, printable};
+use crate::{
+    failure::{Explanation, Failure, Fault, Refusal, printable},
+    ids::ProtocolKind,
+    secret::Secret,
+};
 
 /// Every entry of the mail servers.
 pub(super) const TABLES: [&[Entry]; 5] =
@@ -25,6 +30,21 @@ pub struct Verdict {
     pub token_may_help: bool,
     /// The same attempt may succeed in a moment.
     pub try_again: bool,
+}
+
+impl Verdict {
+    /// The same with what the refused token itself says that it lacks for `kind`, where nothing else is known to be
+    /// the reason. A server says no more of a permission that is missing than of a mailbox that is closed.
+    #[must_use]
+    pub fn knowing(self, endpoint: &str, token: &Secret, kind: ProtocolKind) -> Self {
+        if !self.token_may_help {
+            return self;
+        }
+        let Some(lack) = Claims::read(token).and_then(|claims| claims.lacks(kind)) else { return self };
+        let cause = format!("{endpoint} refuses: {}", lack.cause);
+        let refusal = Refusal::explained(self.refusal.failure, Explanation { cause, ..lack });
+        Self { refusal, ..self }
+    }
 }
 
 /// Explains why `endpoint` did not let us into `mailbox`.

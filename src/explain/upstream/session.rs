@@ -134,7 +134,7 @@ pub(super) const TABLE: &[Entry] = &[
         Begins(&["432 4.3.2"]),
         Client,
         "the mailbox has as many sends under way as the mail server allows",
-        "let fewer programs send at once, or set max_sends",
+        "let fewer programs send at once",
     )
     .seen_as("432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded")
     .that_passes()
