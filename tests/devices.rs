@@ -1,8 +1,12 @@
 //! Devices that cannot log in, known by their address: with a real bridge, and a balancer that tells the addresses.
 
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a broken test has to break")]
+
 mod harness;
 
 use harness::{
+    cli::Cli,
     client::Client,
     world::{ANN, PASSWORD, World},
 };
@@ -134,6 +138,34 @@ async fn a_refused_printer_is_explained_to_people_and_not_on_the_wire() {
     assert!(refused[0]["cause"].as_str().unwrap().contains("5.7.139"), "{}", refused[0]);
     assert!(refused[1]["cause"].as_str().unwrap().contains("<boss@elsewhere.example>"), "{}", refused[1]);
     assert!(refused[1]["cure"].as_str().unwrap().contains("senders"), "{}", refused[1]);
+}
+
+/// What `accounts --json` says of the printer's last failure.
+fn last_failure(world: &World) -> serde_json::Value {
+    let rows = Cli::run(world.folder.path(), ["accounts", "--json"]).expect(0).json();
+    let row = rows.as_array().unwrap().iter().find(|row| row["login"] == PRINTER).unwrap();
+    row["last_failure"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sender_that_is_refused_after_the_login_is_a_failure_of_the_account() {
+    let world = at_its_address(&[]);
+    let mut printer = client_at(&world, AT).await;
+    send(&mut printer, b"Subject: x\r\n\r\n").await;
+    assert!(last_failure(&world).is_null());
+    printer.say("MAIL FROM:<boss@elsewhere.example>").await;
+    printer.expect("550 5.7.1 This sender is not allowed").await;
+    let refused = &world.bridge.wait_for_logged("sender refused", 1)[0];
+    assert_eq!(
+        (refused["account"].as_str(), refused["failure"].as_str()),
+        (Some(PRINTER), Some("not_permitted"))
+    );
+    let failure = last_failure(&world);
+    assert_eq!(
+        (&failure["failure"], &failure["cause"]),
+        (&refused["failure"], &refused["cause"]),
+        "{failure}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -295,7 +295,9 @@ impl Record {
     }
 
     fn trouble(&self, what: &'static str, why: Explanation) -> Trouble {
-        let (came, login) = (self.came.clone(), self.login.clone());
+        // Who is known by its address has no login, and is found by its account.
+        let known = self.account.clone().filter(|_| self.by_address);
+        let (came, login) = (self.came.clone(), self.login.clone().or(known));
         Trouble { at: SystemTime::UNIX_EPOCH, times: 1, came, login, what, why }
     }
 
