@@ -84,7 +84,7 @@ pub(super) fn of_login(said: &str) -> Option<&'static Entry> {
 fn troubled(endpoint: &str, failure: Failure, said: &str) -> Verdict {
     let stranger = Entry::of_reply(said, login::STRANGERS).filter(|_| failure == Failure::UpstreamViolation);
     let explanation = match stranger.or_else(|| Entry::of_reply(said, login::TROUBLE)) {
-        Some(entry) => entry.explains(format!("{endpoint}: {} ({said})", entry.cause), None),
+        Some(entry) => entry.explains(format!("{endpoint}: {said} ({})", entry.cause), None),
         None => Explanation::new(format!("{endpoint}: {said}"), "the mail server is in trouble; try later"),
     };
     let is_paced = ["throttled", "[LOGIN-DELAY]", "Too many"].iter().any(|word| said.contains(word));
