@@ -654,8 +654,9 @@ fn by_hand_the_same_cmdlets_are_used_as_by_script() {
 #[test]
 fn by_hand_and_by_script_an_app_is_registered_without_a_client_id_and_with_the_certificate_of_the_page() {
     let page = by_hand();
+    // The file of the page has listeners of its own.
     let app = &blocks(&page, "toml")[0];
-    let home = Home::new(ALL, app, &[scanner("")]);
+    let home = Home::new(&[], app, &[scanner("")]);
     let command = blocks(&page, "sh").into_iter().find(|block| block.starts_with("openssl")).unwrap();
     let made = Command::new("sh").args(["-ec", &command]).current_dir(home.path()).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));

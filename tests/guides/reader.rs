@@ -9,7 +9,11 @@ use std::{
 };
 
 use footbridge::secret::Secret;
-use tokio::process::Command;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    net::unix::pipe,
+    process::Command,
+};
 
 use crate::{
     harness::{
@@ -30,13 +34,14 @@ const PERSON: &str = "ann@contoso.com";
 const SERVICE_ACCOUNT: &str = "footbridge@project.iam.gserviceaccount.com";
 
 /// The programs that a page may use; all others are unknown.
-const PROGRAMS: [&str; 34] = [
+const PROGRAMS: [&str; 33] = [
     "bash", "stat", "cut", "mktemp", "cat", "chmod", "chown", "cp", "curl", "date", "dirname", "echo", "env",
-    "false", "grep", "head", "id", "install", "ln", "ls", "mkdir", "mv", "openssl", "printf", "rm", "sed",
-    "setpriv", "sh", "sleep", "tail", "tee", "touch", "true", "useradd",
+    "false", "grep", "head", "id", "install", "ln", "ls", "mkdir", "mv", "printf", "rm", "sed", "setpriv",
+    "sh", "sleep", "tail", "tee", "touch", "true", "useradd",
 ];
 
-const STANDINS: [(&str, &str); 8] = [
+const STANDINS: [(&str, &str); 9] = [
+    ("openssl", include_str!("standins/openssl")),
     ("footbridge", include_str!("standins/footbridge")),
     ("sudo", include_str!("standins/sudo")),
     ("cargo", include_str!("standins/cargo")),
@@ -52,7 +57,8 @@ pub async fn follow(island: &Island, page: &str, text: &str) {
     let home = Island::folder("reader");
     let outputs = Island::folder("outputs");
     furnish(&home);
-    let identity = prepare(island, text, &home);
+    let app = prepare(island, text, &home);
+    let mut made = Certificates::expected(app);
     let script = script(text, &outputs);
     let path = Island::folder("bin").join("page.sh");
     fs::write(&path, &script).unwrap();
@@ -77,10 +83,10 @@ pub async fn follow(island: &Island, page: &str, text: &str) {
     let said = Stdio::from(fs::File::create(outputs.join("all")).unwrap());
     let also = Stdio::from(fs::File::options().append(true).open(outputs.join("all")).unwrap());
     command.stdin(Stdio::null()).stdout(said).stderr(also);
-    let _ = identity;
     let status = tokio::select! {
         status = command.status() => status.unwrap(),
         () = signing_in => unreachable!(),
+        () = made.upload(island) => unreachable!(),
     };
     let said = fs::read_to_string(outputs.join("all")).unwrap();
     assert!(status.success(), "{page}: {status}\n{said}");
@@ -91,6 +97,38 @@ pub async fn follow(island: &Island, page: &str, text: &str) {
             "{page}:{line} says\n{}\nand this is printed:\n{printed}",
             wanted.join("\n")
         );
+    }
+}
+
+/// Certificates that the page has somebody make, which are uploaded to the registration at once.
+struct Certificates {
+    app: Registration,
+    made: BufReader<pipe::Receiver>,
+    uploaded: pipe::Sender,
+}
+
+impl Certificates {
+    fn expected(app: Registration) -> Self {
+        let pipes = Island::folder("uploads");
+        let [made, uploaded] = ["made", "done"].map(|name| pipes.join(name));
+        let ended = std::process::Command::new("mkfifo").args([&made, &uploaded]).status();
+        assert!(ended.unwrap().success());
+        let mut options = pipe::OpenOptions::new();
+        let made = BufReader::new(options.read_write(true).open_receiver(made).unwrap());
+        Self { app, made, uploaded: options.open_sender(uploaded).unwrap() }
+    }
+
+    async fn upload(&mut self, island: &Island) {
+        loop {
+            let mut files = [String::new(), String::new()];
+            for file in &mut files {
+                self.made.read_line(file).await.unwrap();
+            }
+            let [certificate, key] = files.map(|file| fs::read_to_string(file.trim_end()).unwrap());
+            self.app = self.app.clone().certificate(&Identity::read(&certificate, &key));
+            island.authority.register_app(self.app.clone());
+            self.uploaded.write_all(b"done\n").await.unwrap();
+        }
     }
 }
 
@@ -119,11 +157,10 @@ fn furnish(home: &Path) {
 }
 
 /// Has the authorities and the mail server know whom and what a page speaks of.
-fn prepare(island: &Island, text: &str, home: &Path) -> Identity {
-    let identity = Identity::generate("footbridge");
-    let app = Registration::confidential(CLIENT_ID).tenant(TENANT).secret(SECRET).certificate(&identity);
-    island.authority.register_app(app.redirect("http://localhost").redirect("http://localhost:8025"));
-    fs::write(home.join("downloaded.pem"), identity.certificate_pem() + &identity.key_pem()).unwrap();
+fn prepare(island: &Island, text: &str, home: &Path) -> Registration {
+    let app = Registration::confidential(CLIENT_ID).tenant(TENANT).secret(SECRET);
+    let app = app.redirect("http://localhost").redirect("http://localhost:8025");
+    island.authority.register_app(app.clone());
     let is_part = |c: char| c.is_ascii_alphanumeric() || "@.-_".contains(c);
     let words = text.split(|c| !is_part(c)).map(|word| word.trim_matches('.'));
     let addresses: Vec<&str> =
@@ -143,7 +180,7 @@ fn prepare(island: &Island, text: &str, home: &Path) -> Identity {
     let key = home.join("downloaded.json");
     fs::write(&key, island.authority.service_account_key(&google)).unwrap();
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
-    identity
+    app
 }
 
 /// The page as one script, that says where it is.
