@@ -5,7 +5,7 @@ use std::{fs, net::SocketAddr, process::Command};
 use tokio::net::TcpSocket;
 
 use crate::{
-    example::{Example, imap, imap_refusal, letter, send, subjects},
+    example::{Example, hand_in, imap, imap_refusal, letter, send, subjects},
     harness::{certs::Identity, client::Client},
     island::{Island, on},
 };
@@ -41,6 +41,13 @@ fn app_only_poller() {
         let request = example.only_request("client_credentials");
         assert_eq!(request.form["client_secret"], "the secret");
     });
+}
+
+/// A connection from one of this machine's addresses.
+async fn from(address: &str, to: &str) -> Client {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(format!("{address}:0").parse().unwrap()).unwrap();
+    Client::on(socket.connect(to.parse::<SocketAddr>().unwrap()).await.unwrap())
 }
 
 /// The commands of a comment, run as a person runs them who copies them.
@@ -124,10 +131,8 @@ fn one_app_many_mailboxes() {
         // One token opens them all.
         example.only_request("client_credentials");
 
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.bind("10.30.0.9:0".parse().unwrap()).unwrap();
-        let stream = socket.connect(imap_at.parse::<SocketAddr>().unwrap()).await.unwrap();
-        let reply = Client::on(stream).imap_login("orders", "password-1").await;
+        let mut stranger = from("10.30.0.9", imap_at).await;
+        let reply = stranger.imap_login("orders", "password-1").await;
         assert!(reply.starts_with("in NO "), "another network gets in: {reply}");
     });
 }
@@ -158,5 +163,46 @@ fn sidecar() {
             "33333333-3333-4333-8333-333333333333"
         );
         imap_refusal(IMAP, "mail", "another password").await;
+    });
+}
+
+#[test]
+fn printer() {
+    on("app_only::printer", async |island| {
+        let (smtp_at, printers) = ("10.1.2.1:2525", "printers@contoso.com");
+        Island::address("10.1.2.1/24");
+        for device in ["10.1.2.3/32", "10.1.2.4/32", "10.1.2.5/32"] {
+            Island::address(device);
+        }
+        let example = Example::copied(&island, "printer", &[("DEVICES_SECRET", "the secret")]);
+        example.registration(|app| app.secret("the secret"));
+        let _bridge = example.serve();
+
+        for device in ["10.1.2.3", "10.1.2.4"] {
+            let mut client = from(device, smtp_at).await;
+            client.expect("220 {…}").await;
+            client.say("HELO scanner").await;
+            client.expect("250 {…}").await;
+            hand_in(&mut client, printers).await;
+        }
+        let sent = island.exchange.sent();
+        assert_eq!(sent.iter().map(|sent| sent.user.as_str()).collect::<Vec<_>>(), [printers, printers]);
+
+        // Not as somebody else, and not from elsewhere.
+        for (device, sender, refusal) in
+            [("10.1.2.3", "boss@contoso.com", "550 5.7.1 {…}"), ("10.1.2.5", printers, "530 5.7.0 {…}")]
+        {
+            let mut client = from(device, smtp_at).await;
+            client.expect("220 {…}").await;
+            client.say("HELO scanner").await;
+            client.expect("250 {…}").await;
+            client.say(&format!("MAIL FROM:<{sender}>")).await;
+            client.expect(refusal).await;
+        }
+        let mut copier = from("10.1.2.5", smtp_at).await;
+        let reply = copier.smtp_login("copier@contoso.com", "password-1").await;
+        assert!(reply.starts_with("235 "), "{reply}");
+        hand_in(&mut copier, "copier@contoso.com").await;
+        assert_eq!(island.exchange.sent().len(), 3);
     });
 }

@@ -15,7 +15,7 @@ const MAPPINGS_EXAMPLE: &str = include_str!("../../../config/mappings.example.to
 fn asked_for(name: &str) -> Option<OsString> {
     let value = match name {
         "CONTOSO_SECRET" | "TICKETS_SECRET" | "SHOP_SECRET" | "CLIENT_SECRET" | "MAIL_PASSWORD"
-        | "OFFICE_SECRET" | "CRM_SECRET" => "abc8Q~def",
+        | "OFFICE_SECRET" | "CRM_SECRET" | "DEVICES_SECRET" => "abc8Q~def",
         "TENANT" => "contoso.onmicrosoft.com",
         "CLIENT_ID" => "22222222-2222-2222-2222-222222222222",
         "MAILBOX" => "scanner@contoso.com",
@@ -46,7 +46,7 @@ fn every_example_is_without_a_mistake() {
         assert_eq!(loaded.warnings(), []);
         seen += 1;
     }
-    assert_eq!(seen, 7);
+    assert_eq!(seen, 8);
 }
 
 /// A copy of an example with the files beside it that it tells people to make.

@@ -90,7 +90,7 @@ fn the_files_that_people_start_from_are_without_a_mistake_for_an_editor() {
         assert_eq!(complaints(validator, &text), [""; 0], "{}", file.display());
         seen += 1;
     }
-    assert_eq!(seen, 17);
+    assert_eq!(seen, 19);
 }
 
 #[test]
