@@ -315,7 +315,10 @@ fn refused_by_upstream(choice: u8, said: &str) -> Refusal {
     let challenge = (choice & 0x80 != 0).then_some(said);
     let rejected = login(choice).rejected(failure, said, challenge);
     is_discreet(&rejected.said);
-    upstream::rejected("mail.example.com:993", "ann@example.com", failure, &rejected.said).refusal
+    let is_delegated = choice & 0x40 != 0;
+    let asked =
+        upstream::Asked { endpoint: "mail.example.com:993", mailbox: "ann@example.com", is_delegated };
+    upstream::rejected(asked, failure, &rejected.said).refusal
 }
 
 /// An error whose every text is what was said.

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{Case, Tools, Trial, notes::Notes, report::Step};
 use crate::{
     dialogue::{Protocol, Rejected, UpstreamDialogue, UpstreamLogin, UpstreamStep, Welcome},
-    explain::upstream::{Verdict, rejected},
+    explain::upstream::{Asked, Verdict, rejected},
     net::{
         UpstreamTls,
         certificate::Shown,
@@ -216,7 +216,9 @@ async fn converse(dialogue: &mut impl UpstreamDialogue, conn: &mut Conn) -> Resu
 }
 
 fn verdict(case: &Case, trial: &Trial, Rejected { failure, said }: Rejected) -> Verdict {
-    rejected(&trial.endpoint.to_string(), &case.mailbox, failure, &said)
+    let endpoint = trial.endpoint.to_string();
+    let is_delegated = case.account.grant.is_delegated();
+    rejected(Asked { endpoint: &endpoint, mailbox: &case.mailbox, is_delegated }, failure, &said)
 }
 
 fn user(trial: &Trial, tools: &Tools) -> String {

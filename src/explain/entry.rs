@@ -21,6 +21,8 @@ pub struct Entry {
     pub cause: &'static str,
     /// What to do about it; `LOGIN` stands for the login of the account.
     pub cure: &'static str,
+    /// What to do about it instead where a person has signed in for the account; nothing where that is the same.
+    pub cure_for_people: Option<&'static str>,
     /// Whether trying again helps: it passes without anybody changing anything.
     pub passes: bool,
     /// Who says so: an RFC with its section, the title of a page, or who reported it.
@@ -119,6 +121,12 @@ impl Entry {
         Explanation::new(cause, cure).blaming(self.fault, self.passes)
     }
 
+    /// The same entry with the cure that fits how the account gets its token.
+    pub(super) fn fitting(&self, is_delegated: bool) -> Self {
+        let cure = self.cure_for_people.filter(|_| is_delegated).unwrap_or(self.cure);
+        Self { cure, ..*self }
+    }
+
     /// What is known of a reply: the first that fits.
     pub(super) fn of_reply(said: &str, table: &'static [Self]) -> Option<&'static Self> {
         table.iter().find(|entry| entry.sign.is_in(said))
@@ -131,7 +139,18 @@ impl Entry {
         cause: &'static str,
         cure: &'static str,
     ) -> Self {
-        Self { name: "", met, sign, sample: "", fault, cause, cure, passes: false, source: "" }
+        Self {
+            name: "",
+            met,
+            sign,
+            sample: "",
+            fault,
+            cause,
+            cure,
+            cure_for_people: None,
+            passes: false,
+            source: "",
+        }
     }
 
     pub(super) const fn named(self, name: &'static str) -> Self {
@@ -144,6 +163,10 @@ impl Entry {
 
     pub(super) const fn by(self, source: &'static str) -> Self {
         Self { source, ..self }
+    }
+
+    pub(super) const fn or_for_people(self, cure: &'static str) -> Self {
+        Self { cure_for_people: Some(cure), ..self }
     }
 
     pub(super) const fn that_passes(self) -> Self {

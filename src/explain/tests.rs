@@ -4,7 +4,9 @@ use std::collections::HashSet;
 
 use super::{
     authority::{self, ErrorBody, Flow},
-    claims, network, table, upstream, *,
+    claims, network, table,
+    upstream::{self, Asked},
+    *,
 };
 use crate::failure::{Explanation, Failure, LONGEST_LINE, Refusal};
 
@@ -13,6 +15,8 @@ const MAILBOX: &str = "ann.ottilie.long@accounts.contoso.com.xx";
 
 /// A host of thirty characters, and its port.
 const ENDPOINT: &str = "imap.mail.accounts.contoso.com:993";
+
+const ASKED: Asked<'_> = Asked { endpoint: ENDPOINT, mailbox: MAILBOX, is_delegated: false };
 
 /// Of twenty characters.
 const APP: &str = "contoso-mail-printer";
@@ -50,7 +54,10 @@ fn told(entry: &Entry) -> Vec<Explanation> {
         Met::Login => {
             let is_greeting = ["220", "* OK", "+OK"].iter().any(|words| entry.sample.starts_with(words));
             let failure = if is_greeting { Failure::UpstreamViolation } else { Failure::UpstreamRefused };
-            vec![unwrapped(upstream::rejected(ENDPOINT, MAILBOX, failure, entry.sample).refusal)]
+            let by_people = Asked { is_delegated: true, ..ASKED };
+            [ASKED, by_people]
+                .map(|asked| unwrapped(upstream::rejected(asked, failure, entry.sample).refusal))
+                .into()
         }
         Met::Session => vec![upstream::declined(ENDPOINT, "open INBOX", entry.sample, None)],
         Met::Authority
@@ -103,7 +110,9 @@ fn every_text_is_one_line_of_ascii_that_is_whole_and_says_what_to_do() {
             let told = Explanation { cause: unquoted, ..told };
             let (line, whole) = (told.line(), format!("{}: {}", told.cause, told.cure));
             let is_ascii = whole.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-            if line != whole || !is_ascii || !line.ends_with(&entry.cure.replace("LOGIN", MAILBOX)) {
+            let cures = [Some(entry.cure), entry.cure_for_people]
+                .map(|cure| cure.map(|cure| cure.replace("LOGIN", MAILBOX)));
+            if line != whole || !is_ascii || !cures.iter().flatten().any(|cure| line.ends_with(cure)) {
                 unfit.push(format!("{} of {LONGEST_LINE} characters: {whole}", whole.len()));
             }
             let blame = told.blame.expect("a known trouble has somebody to act");
@@ -146,12 +155,12 @@ fn the_claims_that_are_explained_are_those_of_the_table() {
 fn a_refusal_names_who_acts_by_what_is_known_else_by_its_kind() {
     let disabled =
         "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant.";
-    let known = upstream::rejected(ENDPOINT, MAILBOX, Failure::UpstreamRefused, disabled).refusal;
+    let known = upstream::rejected(ASKED, Failure::UpstreamRefused, disabled).refusal;
     assert_eq!((known.fault().name(), known.may_pass()), ("administrator", false));
-    let unknown = upstream::rejected(ENDPOINT, MAILBOX, Failure::UpstreamRefused, "NO what").refusal;
+    let unknown = upstream::rejected(ASKED, Failure::UpstreamRefused, "NO what").refusal;
     assert_eq!((unknown.fault().name(), unknown.may_pass()), ("operator", false));
     let busy = "NO [ALERT] Too many simultaneous connections. (Failure)";
-    let busy = upstream::rejected(ENDPOINT, MAILBOX, Failure::UpstreamRefused, busy);
+    let busy = upstream::rejected(ASKED, Failure::UpstreamRefused, busy);
     assert_eq!(busy.refusal.failure, Failure::UpstreamUnavailable);
     assert!(busy.refusal.may_pass() && !busy.try_again && !busy.token_may_help);
 }

@@ -7,7 +7,7 @@ use tracing::{debug, trace, warn};
 use super::{House, Provider, Upstream, Visit, endpoint_missing, record::Record};
 use crate::{
     dialogue::{Protocol, Rejected, UpstreamDialogue, UpstreamLogin, UpstreamStep, Welcome},
-    explain::upstream::{Verdict, rejected, scrubbed},
+    explain::upstream::{Asked, Verdict, rejected, scrubbed},
     failure::{Failure, Refusal},
     net::{
         Endpoint, UpstreamTls,
@@ -110,11 +110,9 @@ async fn attempt<P: Protocol>(
             }
             debug!(failure = failure.name(), said = scrubbed(&said), "upstream did not let us in");
             let endpoint = endpoint.to_string();
-            Err(rejected(&endpoint, permit.mailbox(), failure, &said).knowing(
-                &endpoint,
-                &access.token,
-                P::KIND,
-            ))
+            let is_delegated = permit.account().grant.is_delegated();
+            let asked = Asked { endpoint: &endpoint, mailbox: permit.mailbox(), is_delegated };
+            Err(rejected(asked, failure, &said).knowing(&endpoint, &access.token, P::KIND))
         }
         Err(Trouble::Dial(error)) => Err(undialled(&error)),
     }

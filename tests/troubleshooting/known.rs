@@ -264,7 +264,11 @@ fn known(told: &Explanation, said: &str, cure: &str) {
 #[test]
 fn every_answer_to_a_login_that_people_have_met_is_known() {
     for (failure, said, cure) in LOGIN {
-        let verdict = upstream::rejected("h:993", "ann@contoso.com", failure, said);
+        let verdict = upstream::rejected(
+            upstream::Asked { endpoint: "h:993", mailbox: "ann@contoso.com", is_delegated: false },
+            failure,
+            said,
+        );
         known(&verdict.refusal.explanation.unwrap(), said, cure);
     }
 }

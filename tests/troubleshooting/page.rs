@@ -69,14 +69,20 @@ fn written(entry: &Entry, page: &mut String) {
          - **You see:** {}\n\
          - **Who must act:** {}\n\
          - **What to do:** {}\n\
-         - **Trying again:** {again}\n\
+         {}- **Trying again:** {again}\n\
          - **Source:** {}\n",
         heading(entry),
         seen(entry),
         entry.fault.name(),
         in_markdown(entry.cure),
+        for_people(entry),
         entry.source
     );
+}
+
+fn for_people(entry: &Entry) -> String {
+    let cure = entry.cure_for_people.map(in_markdown);
+    cure.map(|cure| format!("- **Where a person has signed in:** {cure}\n")).unwrap_or_default()
 }
 
 /// What it means, behind the number that a person searches for.

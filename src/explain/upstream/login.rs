@@ -223,6 +223,7 @@ pub(super) const TOKEN: &[Entry] = &[
         "NO AUTHENTICATE failed",
         "check IMAP.AccessAsApp, its consent, New-ServicePrincipal, Add-MailboxPermission",
     )
+    .or_for_people("check that IMAP is on, that sign_in may open the mailbox, or sign in again")
     .seen_as("NO AUTHENTICATE failed.")
     .by(OUTLOOK),
     entry(
@@ -232,6 +233,7 @@ pub(super) const TOKEN: &[Entry] = &[
         "535 5.7.3, token refused",
         "check SMTP.SendAsApp, its consent, New-ServicePrincipal, SMTP AUTH of the mailbox",
     )
+    .or_for_people("check SMTP AUTH of the mailbox, that smtp_user signed in, or sign in again")
     .seen_as("535 5.7.3 Authentication unsuccessful [AM0PR01CA0001.eurprd01.prod.exchangelabs.com 2026-01-01T00:00:00.000Z 08DE]")
     .by(OUTLOOK),
     entry(
@@ -241,6 +243,7 @@ pub(super) const TOKEN: &[Entry] = &[
         "-ERR Authentication failure",
         "check POP.AccessAsApp, New-ServicePrincipal, Add-MailboxPermission, PopEnabled",
     )
+    .or_for_people("check that POP is on, that sign_in may open the mailbox, or sign in again")
     .seen_as("-ERR Authentication failure: unknown user name or bad password.")
     .by(OUTLOOK),
     entry(

@@ -47,12 +47,24 @@ impl Verdict {
     }
 }
 
-/// Explains why `endpoint` did not let us into `mailbox`.
+/// Which login was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked<'a> {
+    /// The mail server: `outlook.office365.com:993`.
+    pub endpoint: &'a str,
+    /// The mailbox that was to be opened.
+    pub mailbox: &'a str,
+    /// Whether the token is a person's, and not the app's own.
+    pub is_delegated: bool,
+}
+
+/// Explains why a mail server did not let us in.
 ///
 /// `failure` is what its protocol room made of the reply, `said` the reply itself. Trouble that is known to pass is
 /// [`Failure::UpstreamUnavailable`] even where the upstream says it in the words of a refusal, as Gmail does.
 #[must_use]
-pub fn rejected(endpoint: &str, mailbox: &str, failure: Failure, said: &str) -> Verdict {
+pub fn rejected(asked: Asked<'_>, failure: Failure, said: &str) -> Verdict {
+    let Asked { endpoint, mailbox, is_delegated } = asked;
     let said = &scrubbed(said);
     let refused = |what: &str| format!("{endpoint} refuses mailbox {mailbox}: {what}");
     if failure != Failure::UpstreamRefused {
@@ -60,7 +72,7 @@ pub fn rejected(endpoint: &str, mailbox: &str, failure: Failure, said: &str) -> 
     }
     for (table, token_may_help) in [(login::SETTINGS, false), (login::TOKEN, true)] {
         if let Some(entry) = Entry::of_reply(said, table) {
-            let explanation = entry.explains(refused(entry.cause), None);
+            let explanation = entry.fitting(is_delegated).explains(refused(entry.cause), None);
             let refusal = Refusal::explained(failure, explanation);
             return Verdict { refusal, token_may_help, try_again: false };
         }
@@ -68,7 +80,12 @@ pub fn rejected(endpoint: &str, mailbox: &str, failure: Failure, said: &str) -> 
     if Entry::of_reply(said, login::TROUBLE).is_some() {
         return Verdict { try_again: false, ..troubled(endpoint, Failure::UpstreamUnavailable, said) };
     }
-    let explanation = Explanation::new(refused(said), "check the app's permissions on the mailbox");
+    let cure = if is_delegated {
+        "check that sign_in may open the mailbox"
+    } else {
+        "check the app's permissions on the mailbox"
+    };
+    let explanation = Explanation::new(refused(said), cure);
     let token_may_help = !is_beyond_credentials(said);
     Verdict { refusal: Refusal::explained(failure, explanation), token_may_help, try_again: false }
 }
@@ -174,8 +191,12 @@ pub fn unreachable(trouble: &str, failure: Failure) -> Refusal {
 mod tests {
     use super::*;
 
+    fn asked(endpoint: &str) -> Asked<'_> {
+        Asked { endpoint, mailbox: "ann@contoso.com", is_delegated: false }
+    }
+
     fn refused(said: &str) -> Verdict {
-        rejected("smtp.office365.com:587", "ann@contoso.com", Failure::UpstreamRefused, said)
+        rejected(asked("smtp.office365.com:587"), Failure::UpstreamRefused, said)
     }
 
     #[test]
@@ -277,7 +298,7 @@ mod tests {
             let refusal = unreachable(trouble, Failure::UpstreamUnavailable);
             assert_eq!(refusal.explanation.unwrap().cure, cure, "{trouble}");
         }
-        let stranger = rejected("h:993", "ann@contoso.com", Failure::UpstreamViolation, "220 h ESMTP");
+        let stranger = rejected(asked("h:993"), Failure::UpstreamViolation, "220 h ESMTP");
         assert!(
             stranger
                 .refusal
@@ -289,12 +310,12 @@ mod tests {
 
     #[test]
     fn trouble_that_passes_is_tried_again_but_for_throttling() {
-        let troubled = |said| rejected("h:993", "ann@contoso.com", Failure::UpstreamUnavailable, said);
+        let troubled = |said| rejected(asked("h:993"), Failure::UpstreamUnavailable, said);
         assert!(troubled("* BYE try later").try_again);
         assert!(!troubled("BAD Request is throttled. Suggested Backoff Time: 299961 milliseconds").try_again);
         assert!(!troubled("-ERR [LOGIN-DELAY] minimum time between mail checks is 5 minutes").try_again);
         assert!(troubled("-ERR [IN-USE] do you have another POP session running?").try_again);
-        let violation = rejected("h:993", "ann@contoso.com", Failure::UpstreamViolation, "GARBAGE");
+        let violation = rejected(asked("h:993"), Failure::UpstreamViolation, "GARBAGE");
         assert!(!violation.try_again);
     }
 }
