@@ -17,9 +17,9 @@ use super::{
     doctor::{Examine, Practice, Queue},
 };
 use crate::{
-    console::{Examination, Hop, Mark, Part, Verdict},
+    console::{Examination, Hop, Mark, Part, Verdict, blamed},
     doctor::report::{self, Event, Outcome, Step, Waiting},
-    failure::Explanation,
+    failure::{Explanation, Fault},
 };
 
 /// How many examinations go on at a time: each opens connections to the mail servers.
@@ -174,7 +174,9 @@ fn in_words(hop: report::Hop) -> Hop {
         (milliseconds @ 1..1000, _) => format!("{milliseconds} ms"),
         (milliseconds, _) => format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100),
     };
-    Hop { mark, name: hop.hop.label(), found: hop.found, cause: hop.cause, cure: hop.cure, took }
+    let fault = Fault::ALL.into_iter().find(|fault| hop.fault.as_deref() == Some(fault.name()));
+    let blame = fault.map(|fault| blamed(fault, hop.retry_helps == Some(true)));
+    Hop { mark, name: hop.hop.label(), found: hop.found, cause: hop.cause, cure: hop.cure, blame, took }
 }
 
 #[cfg(test)]

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::{failure::Explanation, ids::AppName};
+use crate::{
+    failure::{Explanation, Fault},
+    ids::AppName,
+};
 
 /// The house behind the console.
 pub trait Desk: Send + Sync + 'static {
@@ -302,6 +305,8 @@ pub struct Hop {
     pub cause: Option<String>,
     /// What to do about it, where something can be done.
     pub cure: Option<String>,
+    /// Who has to act, where that is known: see [`blamed`].
+    pub blame: Option<String>,
     /// How long it took: `12 ms`; empty where that says nothing.
     pub took: String,
 }
@@ -367,5 +372,31 @@ impl Mark {
             Self::Failed => "failed",
             Self::Skipped => "not tried",
         }
+    }
+}
+
+impl Trouble {
+    /// Who has to act, where that is known.
+    pub(super) fn blame(&self) -> Option<String> {
+        self.why.blame.map(|blame| blamed(blame.fault, blame.passes))
+    }
+}
+
+/// Says who has to put something right, or that nobody has to as it `passes`.
+#[must_use]
+pub fn blamed(fault: Fault, passes: bool) -> String {
+    let who = match fault {
+        Fault::Client => "whoever types the password into the mail program",
+        Fault::User => "the person whose mailbox it is",
+        Fault::Operator => "whoever keeps the configuration of this bridge",
+        Fault::Administrator => "the administrator of the tenant",
+        Fault::Authority => "those who run the token authority",
+        Fault::Upstream => "those who run the mail server",
+        Fault::Bridge => "those who make this program",
+    };
+    if passes {
+        format!("It may pass by itself; else it is for {who} to put right.")
+    } else {
+        format!("It is for {who} to put right.")
     }
 }

@@ -42,7 +42,7 @@ use rooms::Rooms;
 
 pub use desk::{
     Attending, Begun, Desk, Ended, Examination, Failed, Hop, Listening, Mark, Measures, Minute, Overview,
-    Part, Row, Setting, Trouble, Verdict, Way, Ways,
+    Part, Row, Setting, Trouble, Verdict, Way, Ways, blamed,
 };
 pub use gate::Gate;
 pub use hosts::Hosts;

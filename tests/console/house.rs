@@ -160,7 +160,16 @@ async fn the_doctor_says_which_hop_failed_and_what_to_do() {
     let visitor = Visitor::signed_in(&world).await;
     world.exchange.refuse_next(4);
     let page = examined(&world, &visitor, &[("login", BOB)]).await;
-    says(&page, 200, &["failed", "What to do:", "class=\"verdict bad\""]);
+    says(
+        &page,
+        200,
+        &[
+            "failed",
+            "What to do:",
+            "class=\"verdict bad\"",
+            "It is for the administrator of the tenant to put right.",
+        ],
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -70,6 +70,7 @@ mod tests {
             found: evil(),
             cause: Some(evil()),
             cure: Some(evil()),
+            blame: Some(evil()),
             took: evil(),
         };
         let mut shown = Examination {
