@@ -259,6 +259,23 @@ async fn what_to_type_into_a_mail_program_stands_with_the_account() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_of_many_logins_is_tested_for_the_one_that_is_named() {
+    let world = World::with(|config, _, _| {
+        let mailboxes = "mailboxes = [\"cat@example.org\"]";
+        config.account_of("contoso", "*@example.org", PASSWORD, mailboxes).console("127.0.0.1:0")
+    });
+    let visitor = Visitor::signed_in(&world).await;
+    world.exchange.mailboxes().create("cat@example.org");
+    let page = visitor.get("/account?login=*@example.org").await;
+    says(&page, 200, &["name=\"login\" required", "the login of the person"]);
+    let list = visitor.get("/accounts?q=*@").await;
+    says(&list, 200, &["1 to 1 of 1"]);
+    assert!(!list.body.contains("action=\"/doctor\""), "which of them?");
+    let tested = examined(&world, &visitor, &[("login", "cat@example.org")]).await;
+    says(&tested, 200, &["Test of cat@example.org", "All is well"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_guesses_passwords_rests_and_others_are_let_in() {
     let world = world("");
     let home = Visitor::of(&world).home;
