@@ -58,7 +58,7 @@ fn chromium_lands_on_the_page_that_says_authorized() {
     browser.open(&url);
     browser.sign_in(&mailbox(person));
     let page = browser.page_at("http://localhost:");
-    assert!(page.text.starts_with("Authorized") && page.text.contains(&mailbox(person)), "{page:?}");
+    assert!(page.title.starts_with("Authorized") && page.text.contains(&mailbox(person)), "{page:?}");
     let _ = running.wait().expect(0);
     home.lists(person);
 }
