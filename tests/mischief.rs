@@ -7,11 +7,15 @@ mod harness;
 
 #[path = "mischief/certificates.rs"]
 mod certificates;
+#[path = "mischief/chunks.rs"]
+mod chunks;
 #[path = "mischief/explanations.rs"]
 mod explanations;
 #[path = "mischief/goodbyes.rs"]
 mod goodbyes;
 #[path = "mischief/loss.rs"]
 mod loss;
+#[path = "mischief/senders.rs"]
+mod senders;
 #[path = "mischief/strangers.rs"]
 mod strangers;

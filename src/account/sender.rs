@@ -20,7 +20,7 @@ impl SenderPattern {
     /// Reads a sender of the mappings file; `None` where it is no address and stands for none.
     #[must_use]
     pub fn parse(written: &str) -> Option<Self> {
-        let written = written.trim().to_lowercase();
+        let written = written.trim().to_ascii_lowercase();
         if written == "<>" {
             return Some(Self::Null);
         }
@@ -48,10 +48,10 @@ impl SenderPattern {
 
 impl Account {
     /// Whether mail may be handed in with this envelope sender, which is empty for that of bounces. In any
-    /// case of letters: Exchange takes no heed of it.
+    /// case of ASCII letters: Exchange takes no heed of it. Others have none that all servers agree on.
     #[must_use]
     pub fn may_send_as(&self, sender: &str) -> bool {
-        let sender = sender.to_lowercase();
+        let sender = sender.to_ascii_lowercase();
         self.senders.is_empty() || self.senders.iter().any(|pattern| pattern.matches(&sender))
     }
 }

@@ -218,6 +218,8 @@ impl Record {
     /// Keeps whose address the client comes from.
     pub(super) fn recognised(&mut self, recognised: &Recognised) {
         self.account = Some(recognised.account().name());
+        // Whoever has failed to log in before has not sent this.
+        (self.login, self.mailbox) = (None, None);
         self.verified = Some(Arc::clone(recognised.account()));
         self.by_address = true;
     }

@@ -54,12 +54,17 @@ enum State {
     Over,
 }
 
+/// The largest chunk that goes on, in bytes: more than any server takes for a message, and less than each can count.
+const LARGEST_CHUNK: u64 = i32::MAX as u64;
+
 /// What comes behind a reply.
 #[derive(Debug, Clone, Copy)]
 enum Next {
     Command,
     /// A message, where the reply is `354`.
     Message,
+    /// What the upstream takes from here on, as its reply says: to EHLO a list, to HELO nothing.
+    Hello,
     /// Nothing: the client has said goodbye.
     Nothing,
 }
@@ -68,7 +73,7 @@ impl Mail {
     pub(super) fn new(welcome: &Welcome, ceilings: Ceilings) -> Self {
         let found = welcome.capabilities.as_ref();
         let chunking =
-            found.is_some_and(|list| list.0.iter().any(|line| line.eq_ignore_ascii_case("CHUNKING")));
+            found.is_some_and(|list| list.0.iter().any(|line| line.eq_ignore_ascii_case(CHUNKING)));
         Self { chunking, ceilings, errors: 0, replies: Replies::default(), state: State::AwaitCommand }
     }
 
@@ -108,14 +113,8 @@ impl Mail {
             Verb::Other | Verb::Unknown => return Ok(self.err("500 5.5.1 Unknown command", down)),
             Verb::Data => Next::Message,
             Verb::Quit => Next::Nothing,
-            Verb::Ehlo
-            | Verb::Helo
-            | Verb::Noop
-            | Verb::Rset
-            | Verb::Help
-            | Verb::Vrfy
-            | Verb::Expn
-            | Verb::Rcpt => Next::Command,
+            Verb::Ehlo | Verb::Helo => Next::Hello,
+            Verb::Noop | Verb::Rset | Verb::Help | Verb::Vrfy | Verb::Expn | Verb::Rcpt => Next::Command,
         };
         command.write(up);
         self.state = State::AwaitReply(next);
@@ -127,6 +126,12 @@ impl Mail {
         let Some((octets, last)) = command.chunk_exactly() else {
             return self.err("501 5.5.4 BDAT takes a size", down);
         };
+        // What an upstream cannot count it does not drop either: the chunk would be commands to it.
+        if octets > LARGEST_CHUNK {
+            self.state = State::Over;
+            put(down, &["521 5.3.4 A chunk of that size is no message"]);
+            return Some(WatchStep::Over);
+        }
         if self.chunking {
             put(up, &["BDAT ", &octets.to_string(), if last { " LAST" } else { "" }]);
         }
@@ -188,6 +193,10 @@ impl Mail {
     fn replied(&mut self, code: u16) -> bool {
         let next = match (&mut self.state, code) {
             (State::AwaitReply(Next::Message), 354) => State::Message(Text::new()),
+            (State::AwaitReply(Next::Hello), _) => {
+                self.chunking = code == 250 && self.replies.chunking;
+                State::AwaitCommand
+            }
             (State::AwaitReply(Next::Nothing), _) | (_, 421 | 300..400) => State::Over,
             (State::AwaitReply(_), _) => State::AwaitCommand,
             (State::Chunk { answered: answered @ false, goes_on: true, .. }, _) => {
@@ -314,14 +323,19 @@ impl Text {
     }
 }
 
+/// The keyword of an upstream that takes BDAT, RFC 3030 §2.
+const CHUNKING: &str = "CHUNKING";
+
 /// Finds the replies in what an upstream says: their codes, and where they end.
 #[derive(Debug, Default)]
 struct Replies {
-    /// How many bytes of the line there are, and its first four.
+    /// How many bytes of the line there are, and the first of them.
     length: usize,
-    head: [u8; 4],
+    head: [u8; CHUNKING.len() + 5],
     /// Lines of the reply have come already.
     goes_on: bool,
+    /// One of its lines is that keyword.
+    chunking: bool,
 }
 
 /// What a byte of an upstream brings to an end.
@@ -347,7 +361,13 @@ impl Replies {
             self.length += 1;
             return Heard::Nothing;
         }
-        let line = String::from_utf8_lossy(&self.head[..self.length.min(4)]).into_owned();
+        if !self.goes_on {
+            self.chunking = false;
+        }
+        let head = &self.head[..self.length.min(self.head.len())];
+        self.chunking |=
+            head.get(4..).is_some_and(|word| word.trim_ascii().eq_ignore_ascii_case(CHUNKING.as_bytes()));
+        let line = String::from_utf8_lossy(&head[..head.len().min(4)]).into_owned();
         self.length = 0;
         match reply_line(line.trim_end()) {
             None => Heard::Garbage,
