@@ -134,7 +134,9 @@ async fn attempt<P: Protocol>(
         Err(rejection) => {
             let verdict = verdict(case, trial, rejection);
             let known = match access {
-                Some(access) => verdict.knowing(&endpoint.to_string(), &access.token, P::KIND),
+                Some(access) => {
+                    verdict.knowing(asked(case, trial, &endpoint.to_string()), &access.token, P::KIND)
+                }
                 None => verdict,
             };
             Err(Stopped::Refused(known, began))
@@ -216,9 +218,12 @@ async fn converse(dialogue: &mut impl UpstreamDialogue, conn: &mut Conn) -> Resu
 }
 
 fn verdict(case: &Case, trial: &Trial, Rejected { failure, said }: Rejected) -> Verdict {
-    let endpoint = trial.endpoint.to_string();
-    let is_delegated = case.account.grant.is_delegated();
-    rejected(Asked { endpoint: &endpoint, mailbox: &case.mailbox, is_delegated }, failure, &said)
+    rejected(asked(case, trial, &trial.endpoint.to_string()), failure, &said)
+}
+
+fn asked<'a>(case: &'a Case, trial: &Trial, endpoint: &'a str) -> Asked<'a> {
+    let is_delegated = trial.permit.account().grant.is_delegated();
+    Asked { endpoint, mailbox: &case.mailbox, is_delegated }
 }
 
 fn user(trial: &Trial, tools: &Tools) -> String {

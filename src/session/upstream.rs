@@ -112,7 +112,7 @@ async fn attempt<P: Protocol>(
             let endpoint = endpoint.to_string();
             let is_delegated = permit.account().grant.is_delegated();
             let asked = Asked { endpoint: &endpoint, mailbox: permit.mailbox(), is_delegated };
-            Err(rejected(asked, failure, &said).knowing(&endpoint, &access.token, P::KIND))
+            Err(rejected(asked, failure, &said).knowing(asked, &access.token, P::KIND))
         }
         Err(Trouble::Dial(error)) => Err(undialled(&error)),
     }

@@ -215,7 +215,7 @@ async fn a_token_for_the_wrong_api_is_named_before_any_switch() {
         let (world, _peer) = world_with("imap", &[("AUTHENTICATE", "{tag} NO AUTHENTICATE failed.")]);
         let token = format!("e30.{}.c2ln", BASE64_URL_SAFE_NO_PAD.encode(claims));
         world.authority.always(crate::harness::authority::Answer::Token(token));
-        refused(fault, &world, "imap", ANN, &[word]);
+        refused(fault, &world, "imap", ANN, &["NO AUTHENTICATE failed", word]);
     }
 }
 

@@ -36,12 +36,14 @@ impl Verdict {
     /// The same with what the refused token itself says that it lacks for `kind`, where nothing else is known to be
     /// the reason. A server says no more of a permission that is missing than of a mailbox that is closed.
     #[must_use]
-    pub fn knowing(self, endpoint: &str, token: &Secret, kind: ProtocolKind) -> Self {
+    pub fn knowing(self, asked: Asked<'_>, token: &Secret, kind: ProtocolKind) -> Self {
         if !self.token_may_help {
             return self;
         }
         let Some(lack) = Claims::read(token).and_then(|claims| claims.lacks(kind)) else { return self };
-        let cause = format!("{endpoint} refuses: {}", lack.cause);
+        let said = self.refusal.explanation.map(|why| why.cause).unwrap_or_default();
+        let said = said.strip_prefix(&asked.refuses("")).unwrap_or_default();
+        let cause = format!("{}: {said}: {}", asked.endpoint, lack.cause);
         let refusal = Refusal::explained(self.refusal.failure, Explanation { cause, ..lack });
         Self { refusal, ..self }
     }
@@ -58,15 +60,21 @@ pub struct Asked<'a> {
     pub is_delegated: bool,
 }
 
+impl Asked<'_> {
+    fn refuses(&self, what: &str) -> String {
+        format!("{} refuses mailbox {}: {what}", self.endpoint, self.mailbox)
+    }
+}
+
 /// Explains why a mail server did not let us in.
 ///
 /// `failure` is what its protocol room made of the reply, `said` the reply itself. Trouble that is known to pass is
 /// [`Failure::UpstreamUnavailable`] even where the upstream says it in the words of a refusal, as Gmail does.
 #[must_use]
 pub fn rejected(asked: Asked<'_>, failure: Failure, said: &str) -> Verdict {
-    let Asked { endpoint, mailbox, is_delegated } = asked;
+    let Asked { endpoint, is_delegated, .. } = asked;
     let said = &scrubbed(said);
-    let refused = |what: &str| format!("{endpoint} refuses mailbox {mailbox}: {what}");
+    let refused = |what: &str| asked.refuses(what);
     if failure != Failure::UpstreamRefused {
         return troubled(endpoint, failure, said);
     }
