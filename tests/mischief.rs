@@ -1,21 +1,41 @@
 //! What strangers and accidents do to encrypted lines, to certificates and to the ways out.
 
 #![cfg(unix)]
+#![allow(unreachable_pub, reason = "nothing here is a library")]
 #![allow(clippy::unwrap_used, reason = "a broken test has to break")]
 
 mod harness;
 
+#[path = "mischief/blame.rs"]
+mod blame;
 #[path = "mischief/certificates.rs"]
 mod certificates;
 #[path = "mischief/chunks.rs"]
 mod chunks;
+#[path = "mischief/delegates.rs"]
+mod delegates;
+#[path = "mischief/echoes.rs"]
+mod echoes;
 #[path = "mischief/explanations.rs"]
 mod explanations;
 #[path = "mischief/goodbyes.rs"]
 mod goodbyes;
+#[path = "mischief/judged.rs"]
+mod judged;
+#[path = "mischief/letters.rs"]
+mod letters;
+#[path = "mischief/lines.rs"]
+mod lines;
 #[path = "mischief/loss.rs"]
 mod loss;
+#[path = "mischief/others.rs"]
+mod others;
+#[path = "mischief/repeated.rs"]
+mod repeated;
 #[path = "mischief/senders.rs"]
 mod senders;
 #[path = "mischief/strangers.rs"]
 mod strangers;
+#[path = "console/visitor.rs"]
+#[allow(dead_code, reason = "the tests of the console use the rest")]
+mod visitor;

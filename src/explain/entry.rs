@@ -89,11 +89,14 @@ impl Sign {
     /// Whether words have it that somebody has made of a reply: with something before it, or without its first code.
     #[must_use]
     pub fn is_told_in(&self, said: &str) -> bool {
-        /// A code of SMTP and the space behind it: libraries tell it apart from what follows.
+        /// A code of SMTP and the space behind it: libraries tell it apart from what follows, `(550): 5.7.60 …`.
         const CODE: usize = 4;
         let told = |words: &str| {
             let has_code = words.starts_with(|c: char| c.is_ascii_digit()) && words.len() > CODE;
-            said.contains(if has_code { &words[CODE..] } else { words })
+            let apart = |(code, rest): (&str, &str)| {
+                said.contains(&format!("({})", code.trim_end())) && stands_in(rest, said)
+            };
+            stands_in(words, said) || (has_code && apart(words.split_at(CODE)))
         };
         match self {
             Self::Begins(words) => words.iter().any(|words| told(words)),
@@ -101,6 +104,17 @@ impl Sign {
             Self::Says(_) | Self::Number(_) | Self::Error(..) | Self::Claim(_) => self.is_in(said),
         }
     }
+}
+
+/// Whether words stand in a text as words, and not as a part of longer ones or of a longer number.
+fn stands_in(words: &str, text: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '.';
+    text.match_indices(words).any(|(at, _)| {
+        let behind = &text[at + words.len()..];
+        let goes_on =
+            behind.strip_prefix('.').unwrap_or(behind).starts_with(|c: char| c.is_ascii_alphanumeric());
+        !goes_on && !text[..at].ends_with(is_part)
+    })
 }
 
 impl Entry {

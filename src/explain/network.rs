@@ -142,7 +142,7 @@ pub(super) const TABLE: &[Entry] = &[
     .by(CONNECT),
     entry(
         "proxy_silent",
-        Begins(&["connecting to proxy"]),
+        BeginsAndSays("connecting to proxy", "://"),
         Operator,
         "the proxy does not answer",
         "check the proxy, and outbound_proxy of the provider",

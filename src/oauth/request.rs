@@ -120,7 +120,8 @@ impl Asking<'_> {
         let proof = self.proof(None, 0).await?;
         let client = grant::device_client(app, &proof, device_url);
         let answer = grant::device_code(&client, app, &self.spec.scopes).request_async(self.http).await;
-        answer.map_err(|error| reply::unread(self.spec, Flow::Device, &[], error))
+        let sent: Vec<_> = reply::sent(&proof).into_iter().collect();
+        answer.map_err(|error| reply::unread(self.spec, Flow::Device, &sent, error))
     }
 
     /// Waits until a person has entered the code, asking no more often than the authority allows.
@@ -149,7 +150,8 @@ impl Asking<'_> {
                         number += 1;
                     }
                     Asked::Answered(answer) => {
-                        let sent: Vec<_> = reply::sent(&proof).into_iter().collect();
+                        let code = Secret::new(granted.device_code().secret().as_bytes());
+                        let sent: Vec<_> = reply::sent(&proof).into_iter().chain([&code]).collect();
                         return reply::read(self.spec, Flow::Device, &sent, answer);
                     }
                 }

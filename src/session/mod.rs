@@ -264,6 +264,10 @@ async fn reach<P: Protocol>(
     upstream.map(|upstream| Admitted { upstream, seat }).map_err(|verdict| verdict.refusal)
 }
 
+/// The longest read that is looked at for what an upstream says in its own name, in bytes: a line of SMTP (RFC 5321
+/// §4.5.3.1.5), which replies of the others do not exceed.
+const LONGEST_REMARK: usize = 512;
+
 /// Carries bytes until both sides are done.
 async fn relay<P: Protocol>(ends: Ends, house: &House, record: &mut Record) -> Result<Closed, Interrupted> {
     let Ends { client, upstream, watch } = ends;
@@ -274,8 +278,15 @@ async fn relay<P: Protocol>(ends: Ends, house: &House, record: &mut Record) -> R
     };
     let mut carried = Carried::default();
     let noted = &*record;
+    let mut at_line = true;
     let glance = |chunk: &[u8]| {
-        if let Some(remark) = P::remark(chunk) {
+        // A short read of whole lines is a reply by itself. Any other is mail, in which anything may stand.
+        let begins = std::mem::replace(&mut at_line, chunk.ends_with(b"\r\n"));
+        if begins
+            && at_line
+            && chunk.len() <= LONGEST_REMARK
+            && let Some(remark) = P::remark(chunk)
+        {
             noted.remarked(remark, house);
         }
     };

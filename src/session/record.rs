@@ -336,7 +336,9 @@ impl Record {
         );
         let words = || Explanation::new(reason.unwrap_or(failure.name()).replace('_', " "), "");
         let trouble = self.trouble(failure.name(), explanation.clone().unwrap_or_else(words));
-        self.register.refused(trouble, self.verified.is_some());
+        // Where the authority judges the password nobody is proven before it has.
+        let is_of_a_stranger = matches!(failure, Failure::BadCredentials | Failure::Throttled);
+        self.register.refused(trouble, self.verified.is_some() && !is_of_a_stranger);
         self.failure = Some((*failure, refusal.fault()));
     }
 

@@ -193,12 +193,13 @@ impl Mail {
     fn replied(&mut self, code: u16) -> bool {
         let next = match (&mut self.state, code) {
             (State::AwaitReply(Next::Message), 354) => State::Message(Text::new()),
-            (State::AwaitReply(Next::Hello), _) => {
-                self.chunking = code == 250 && self.replies.chunking;
+            (State::AwaitReply(Next::Nothing), _) | (_, 421 | 300..400) => State::Over,
+            (State::AwaitReply(next), _) => {
+                if matches!(next, Next::Hello) {
+                    self.chunking = code == 250 && self.replies.chunking;
+                }
                 State::AwaitCommand
             }
-            (State::AwaitReply(Next::Nothing), _) | (_, 421 | 300..400) => State::Over,
-            (State::AwaitReply(_), _) => State::AwaitCommand,
             (State::Chunk { answered: answered @ false, goes_on: true, .. }, _) => {
                 *answered = true;
                 return true;

@@ -160,8 +160,12 @@ impl From {
         let is_null = rest.starts_with("<>");
         let is_apart = parameters.is_empty() || parameters.starts_with([' ', '\t']);
         let parameters: Vec<_> = parameters.split_ascii_whitespace().map(str::to_owned).collect();
-        // RFC 4954 §5: nobody in particular.
-        let is_plain = |word: &String| !word.contains(['<', '>']) || word.eq_ignore_ascii_case("AUTH=<>");
+        // RFC 4954 §5: AUTH= names who handed the mail in first, nobody in particular by `<>`. Whoever else it names would
+        // be a second sender.
+        let is_plain = |word: &String| match word.split_at_checked("AUTH=".len()) {
+            Some((name, whose)) if name.eq_ignore_ascii_case("AUTH=") => whose == "<>" || whose == sender,
+            _ => !word.contains(['<', '>']),
+        };
         let is_read = keyword.eq_ignore_ascii_case("FROM:")
             && (is_null || is_address(sender))
             && is_apart

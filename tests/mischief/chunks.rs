@@ -67,3 +67,15 @@ fn a_chunk_behind_helo_or_another_ehlo_without_chunking_goes_no_further() {
         assert!(!up.contains("MAIL FROM:<ceo@y>"), "behind {hello:?} the upstream reads\n{up}");
     }
 }
+
+/// `421` is the last word of an upstream whatever was asked, and `3xx` never answers EHLO or HELO: behind either it is not
+/// known what the next byte is to it. As for every other command, nothing more goes up.
+#[test]
+fn a_goodbye_or_a_question_in_the_place_of_a_greeting_is_the_end() {
+    for answer in ["421 4.3.2 Shutting down\r\n", "354 go on\r\n", "334 \r\n"] {
+        for asked in ["NOOP\r\n", "EHLO pc\r\n", "HELO pc\r\n"] {
+            let up = heard_by_the_upstream(&[(asked, answer), ("RSET\r\n", "")]);
+            assert_eq!(up, asked, "behind {answer:?} to {asked:?}");
+        }
+    }
+}

@@ -50,3 +50,15 @@ async fn mail_by_an_address_is_not_laid_at_the_door_of_a_login_that_failed_befor
     assert_eq!((closed["account"].as_str(), closed["by_address"].as_bool()), (Some(PRINTER), Some(true)));
     assert_eq!(closed["login"].as_str(), None, "{closed}");
 }
+
+/// `AUTH=` names who handed the mail in first (RFC 4954 §5), and an upstream that trusts whoever has logged in hands that
+/// name on. It is a second sender of the envelope, which `senders` does not have: only `<>`, nobody in particular, or the
+/// sender itself may go up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_submitter_that_a_mail_names_beside_its_sender_is_one_of_the_senders_too() {
+    let world = world();
+    let mut client = greeted(&world).await;
+    client.say(&format!("MAIL FROM:<{PRINTER}> AUTH=ceo@example.com")).await;
+    let reply = client.line().await;
+    assert!(reply.starts_with('5'), "another submitter is let by: {reply}");
+}

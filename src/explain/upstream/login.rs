@@ -270,7 +270,7 @@ pub(super) const TOKEN: &[Entry] = &[
     .by(WORKSPACE),
     entry(
         "gmail_imap_refused",
-        Says(&["Invalid credentials"]),
+        Says(&["Invalid credentials (Failure)"]),
         Operator,
         "Google does not take the token for it",
         "check sign_in, mailbox, and the scope https://mail.google.com/",
@@ -352,7 +352,7 @@ pub(super) const TROUBLE: &[Entry] = &[
     .seen_as("454 4.7.0 Too many login attempts, please try again later.")
     .that_passes()
     .by(WORKSPACE),
-    entry("front_end", Says(&["PRX"]), Upstream, "its front end is in trouble", KEEPS)
+    entry("front_end", BeginsAndSays("451 4.7.0", "PRX"), Upstream, "its front end is in trouble", KEEPS)
         .seen_as("451 4.7.0 Temporary server error. Please try again later. PRX4")
         .that_passes()
         .by("reported by users of MailKit"),

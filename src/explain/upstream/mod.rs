@@ -150,7 +150,15 @@ impl Remark {
         /// A reply line of SMTP has 512 octets (RFC 5321 §4.5.3.1.5).
         const LONGEST: usize = 512;
         let line = said[..said.len().min(LONGEST)].split(|&byte| byte == b'\r').next().unwrap_or_default();
-        let entry = afterwards(&String::from_utf8_lossy(line))?;
+        let mut line = String::from_utf8_lossy(line).into_owned();
+        // The first of several lines has a hyphen behind its code (RFC 5321 §4.2.1).
+        if line
+            .get(..4)
+            .is_some_and(|code| code.ends_with('-') && code[..3].bytes().all(|c| c.is_ascii_digit()))
+        {
+            line.replace_range(3..4, " ");
+        }
+        let entry = afterwards(&line)?;
         Some(Self { name: entry.name, meaning: entry.cause, cure: entry.cure, fault: entry.fault })
     }
 }
@@ -165,7 +173,7 @@ pub fn declined(endpoint: &str, what: &str, said: &str, meaning: Option<&str>) -
     let known = session::TABLE.iter().find(|entry| entry.sign.is_told_in(&said));
     match known {
         Some(entry) => entry.explains(cause(&format!(" ({})", entry.cause)), None),
-        None if said.contains("lost") => {
+        None if said.contains("connection lost") => {
             Explanation::new(cause(""), "the mail server is in trouble; try later")
         }
         None => {

@@ -211,7 +211,7 @@ pub(super) const TABLE: &[Entry] = &[
     .by("Google, \"Gmail SMTP errors and codes\""),
     entry(
         "sender_blocked",
-        Begins(&["550 5.1.8"]),
+        BeginsAndSays("550 5.1.8", "outbound sender"),
         Administrator,
         "the mailbox is blocked from sending, usually after spam",
         "release it in Microsoft Defender > Restricted entities, and change its password",
@@ -237,7 +237,7 @@ pub(super) const TABLE: &[Entry] = &[
     .by("reported by users of MailKit"),
     entry(
         "login_refused_by_upstream",
-        Begins(&["535 5.7"]),
+        Begins(&["535 5.7.3", "535 5.7.8", "535 5.7.139"]),
         Client,
         "the client logged in a second time, with its local password",
         "let the mail program log in once for each connection",

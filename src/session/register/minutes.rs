@@ -25,6 +25,8 @@ impl Minutes {
     /// Notes something that happens now. A clock that was set back counts it in the last minute that is known.
     pub(super) fn note(&mut self, now: SystemTime, count: impl FnOnce(&mut Minute)) {
         let number = number(now);
+        // A clock that was far ahead, and is not any more.
+        self.0.retain(|(known, _)| is_near(*known, number));
         match self.0.back_mut() {
             Some((last, minute)) if *last >= number => count(minute),
             _ => {
@@ -40,10 +42,11 @@ impl Minutes {
 
     /// The last minutes up to now, those in which nothing happened among them.
     pub(super) fn until(&self, now: SystemTime) -> Vec<Minute> {
-        let known = self.0.back().map_or(0, |(last, _)| *last);
-        let last = number(now).max(known);
+        let now = number(now);
+        let near = || self.0.iter().filter(|(known, _)| is_near(*known, now));
+        let last = near().map(|(known, _)| *known).fold(now, u64::max);
         let mut minutes = vec![Minute::default(); MINUTES];
-        for (number, minute) in &self.0 {
+        for (number, minute) in near() {
             let back = usize::try_from(last - number).unwrap_or(MINUTES);
             if back < MINUTES {
                 minutes[MINUTES - 1 - back] = *minute;
@@ -51,6 +54,11 @@ impl Minutes {
         }
         minutes
     }
+}
+
+/// Whether a minute is past, or ahead by no more than a clock is set back by for a season.
+fn is_near(minute: u64, now: u64) -> bool {
+    minute <= now + 2 * MINUTES as u64
 }
 
 fn number(at: SystemTime) -> u64 {
@@ -87,8 +95,8 @@ mod tests {
     fn a_clock_that_is_set_back_loses_nothing() {
         let mut minutes = Minutes::default();
         good(&mut minutes, 1000);
-        good(&mut minutes, 900);
-        assert_eq!(minutes.until(at(900))[MINUTES - 1].good, 2);
+        good(&mut minutes, 940);
+        assert_eq!(minutes.until(at(940))[MINUTES - 1].good, 2);
     }
 
     #[test]
@@ -98,5 +106,17 @@ mod tests {
             good(&mut minutes, 2 * minute);
         }
         assert_eq!(minutes.0.len(), MINUTES);
+    }
+
+    /// A machine without a clock of its own may begin in a wrong year, and learn the time later.
+    #[test]
+    fn a_clock_that_was_far_ahead_once_does_not_stop_the_picture() {
+        let mut minutes = Minutes::default();
+        good(&mut minutes, 1_000_000);
+        for minute in 1000..1005 {
+            good(&mut minutes, minute);
+        }
+        let shown: Vec<_> = minutes.until(at(1004)).iter().map(|minute| minute.good).collect();
+        assert_eq!(shown[MINUTES - 5..], [1, 1, 1, 1, 1], "{shown:?}");
     }
 }

@@ -41,8 +41,14 @@ impl Trouble {
     /// Whether it is the same again: a program that has the wrong password tries every minute, from another port.
     fn is_like(&self, other: &Self) -> bool {
         let by = |trouble: &Self| (trouble.came.protocol, trouble.came.client.ip(), trouble.what);
-        by(self) == by(other) && self.login == other.login && self.why == other.why
+        let why = |trouble: &Self| (without_numbers(&trouble.why.cause), without_numbers(&trouble.why.cure));
+        by(self) == by(other) && self.login == other.login && why(self) == why(other)
     }
+}
+
+/// What stays the same where a server says each time for how long, or when.
+fn without_numbers(text: &str) -> String {
+    text.chars().filter(|char| !char.is_ascii_hexdigit()).collect()
 }
 
 /// The latest troubles: those of accounts, and those of strangers.
