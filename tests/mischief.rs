@@ -6,6 +6,8 @@
 
 mod harness;
 
+#[path = "mischief/addresses.rs"]
+mod addresses;
 #[path = "mischief/blame.rs"]
 mod blame;
 #[path = "mischief/certificates.rs"]

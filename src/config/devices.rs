@@ -39,6 +39,15 @@ impl Taken {
     }
 }
 
+/// What a device's address may be mistaken for on this machine.
+#[derive(Debug, Default)]
+pub(super) struct Around {
+    /// Where the default routes lead.
+    pub(super) gateways: Vec<IpAddr>,
+    /// Who may say by a PROXY header which address a client of SMTP has.
+    pub(super) announcers: Vec<IpNet>,
+}
+
 /// What the keys of the same account say that devices depend on.
 pub(super) struct Beside<'a, 't> {
     pub(super) logins: &'a [Login<'t>],
@@ -49,8 +58,8 @@ pub(super) struct Beside<'a, 't> {
     pub(super) listening: Option<&'a [ProtocolKind]>,
     /// The networks that its logins may come from; empty where all.
     pub(super) from_networks: &'a [IpNet],
-    /// Where this machine's default routes lead.
-    pub(super) gateways: &'a [IpAddr],
+    /// What their addresses may be mistaken for.
+    pub(super) around: &'a Around,
 }
 
 /// The networks of devices that need no password; nothing where there is a mistake.
@@ -125,7 +134,18 @@ fn device(item: &Item<'_>, beside: &Beside<'_, '_>, accepted: bool, taken: &mut 
         item.wrong(cause, "name the devices' own addresses, or accept it with accept_risk = true");
         return None;
     }
-    if let Some(gateway) = beside.gateways.iter().find(|gateway| !accepted && network.contains(*gateway)) {
+    if let Some(wide) = beside.around.announcers.iter().find(|wide| !accepted && is_wide(**wide)) {
+        let cause = format!(
+            "all of {wide} may say that they are {written}: proxy_protocol of a listener for smtp believes them"
+        );
+        let cure =
+            "name the balancers' own addresses in proxy_protocol, or accept it with accept_risk = true";
+        item.wrong(cause, cure);
+        return None;
+    }
+    if let Some(gateway) =
+        beside.around.gateways.iter().find(|gateway| !accepted && network.contains(*gateway))
+    {
         let cause = format!(
             "{gateway} is this machine's gateway: behind the bridge of a container all clients seem to come from it"
         );

@@ -18,6 +18,7 @@ use super::{
     Config, Listener, OwnCertificate,
     app::{Apps, Purpose},
     console,
+    devices::Around,
     file::{File, NOT_UTF8},
     gateway, limits, listener,
     mappings::{Mapped, PlainPassword, Reader},
@@ -196,7 +197,10 @@ impl<'t> Written<'t> {
     fn map(&self, file: &File, environment: &Environment<'_>, gateways: &[IpAddr]) -> (Mapped, Vec<Mistake>) {
         let broken = self.top.file.is_broken();
         let listening = (!broken && !self.listeners.is_empty()).then_some(self.protocols.as_slice());
-        let reader = || Reader::new(&self.apps, listening, environment, gateways);
+        let smtp = self.listeners.iter().filter(|listener| listener.protocol == ProtocolKind::Smtp);
+        let announcers = smtp.flat_map(|listener| &listener.proxy_protocol).copied().collect();
+        let around = Around { gateways: gateways.to_vec(), announcers };
+        let reader = || Reader::new(&self.apps, listening, environment, &around);
         if let Some(mapped) = file.pieces().and_then(|pieces| map_pieces(pieces, reader())) {
             return mapped;
         }

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    net::IpAddr,
     path::Path,
     sync::Arc,
 };
@@ -14,7 +13,8 @@ use super::{
         Kind, Login, address, grant, mailboxes, networks, opened, protocols, sign_in, stored_password,
     },
     app::{Apps, Entry},
-    devices, grants,
+    devices::{self, Around},
+    grants,
     mistake::{Mistake, Severity, Spot, quoted},
     reader::{Item, Table},
     schema::{self, MOST_PASSWORDS},
@@ -59,8 +59,8 @@ pub(super) struct Reader<'m> {
     /// The protocols that have a listener; nothing where the listeners have mistakes.
     pub(super) listening: Option<&'m [ProtocolKind]>,
     pub(super) environment: &'m Environment<'m>,
-    /// Where this machine's default routes lead.
-    gateways: &'m [IpAddr],
+    /// What the addresses of devices may be mistaken for.
+    around: &'m Around,
     /// The addresses of devices so far.
     devices: devices::Taken,
     /// The lines of the logins so far.
@@ -103,13 +103,13 @@ impl<'m> Reader<'m> {
         apps: &'m Apps<'m>,
         listening: Option<&'m [ProtocolKind]>,
         environment: &'m Environment<'m>,
-        gateways: &'m [IpAddr],
+        around: &'m Around,
     ) -> Self {
         Self {
             apps,
             listening,
             environment,
-            gateways,
+            around,
             devices: devices::Taken::default(),
             taken: HashMap::new(),
             mapped: Mapped::default(),
@@ -230,7 +230,7 @@ impl<'m> Reader<'m> {
             protocols: protocols.as_deref(),
             listening: self.listening,
             from_networks: from_networks.unwrap_or_default(),
-            gateways: self.gateways,
+            around: self.around,
         };
         devices::no_password_from(table, &beside, &mut self.devices)
     }

@@ -94,6 +94,13 @@ pub fn recognise(accounts: &Accounts, kind: ProtocolKind, from: ClientAddr) -> O
     .filter(|recognised| forbids(recognised.account(), kind, from).is_none())
 }
 
+/// Whether a client's address stands for an account, by a configuration that may have come later.
+#[must_use]
+pub fn stands_for(accounts: &Accounts, from: ClientAddr, account: &Account) -> bool {
+    let recognised = recognise(accounts, ProtocolKind::Smtp, from);
+    recognised.is_some_and(|recognised| recognised.account().name() == account.name())
+}
+
 /// Decides what a client may open that is known by its address.
 ///
 /// # Errors

@@ -9,10 +9,10 @@ use super::{Ledger, Lobby, Promises, Register};
 use crate::{
     account::{Account, Accounts, Verifier},
     dialogue::Capabilities,
-    ids::{AppName, ProtocolKind},
+    ids::{AppName, ClientAddr, ProtocolKind},
     net::{Endpoint, names::Names, proxy::Proxy, tls::Trust},
     oauth::Tokens,
-    policy::{throttle::Limits, timing::Timing},
+    policy::{access, throttle::Limits, timing::Timing},
     sasl::Mechanism,
 };
 
@@ -94,10 +94,15 @@ pub struct House {
 }
 
 impl House {
-    /// Waits until the latest configuration has none of the account's logins.
-    pub(super) async fn removal(&self, account: Option<&Account>) {
-        let is_removed =
-            |accounts: &Arc<Accounts>| account.is_some_and(|account| !accounts.has_any_login_of(account));
+    /// Waits until the latest configuration has none of the account's logins, or, where a client is known `by_address`,
+    /// until that stands for the account no more.
+    pub(super) async fn removal(&self, account: Option<&Account>, by_address: Option<ClientAddr>) {
+        let is_removed = |accounts: &Arc<Accounts>| {
+            account.is_some_and(|account| {
+                !accounts.has_any_login_of(account)
+                    || by_address.is_some_and(|from| !access::stands_for(accounts, from, account))
+            })
+        };
         if self.roll.clone().wait_for(is_removed).await.is_err() {
             // Nobody is left who could remove one.
             std::future::pending::<()>().await;

@@ -198,6 +198,10 @@ async fn admit_address<P: Protocol>(
     record.phase("verify");
     record.recognised(recognised);
     house.lobby.may_try(visit.from, &house.limits)?;
+    let stands = access::stands_for(&house.roll.borrow(), visit.from, recognised.account());
+    if !stands {
+        return Err(Failure::BadCredentials.into());
+    }
     let permit = access::admit_recognised(recognised, P::KIND, sender)?;
     reach::<P>(&permit, &visit, house, record).await
 }
@@ -307,7 +311,7 @@ async fn relay<P: Protocol>(ends: Ends, house: &House, record: &mut Record) -> R
     let end = tokio::select! {
         end = splicing => end,
         () = house.cut.cancelled() => Err(Why::ShuttingDown),
-        () = house.removal(account.as_deref()) => Err(Why::AccountRemoved),
+        () = house.removal(account.as_deref(), noted.known_by()) => Err(Why::AccountRemoved),
         () = noted.ended() => Err(Why::Ended),
     };
     record.carried(carried);

@@ -13,7 +13,7 @@ use crate::{
     account::{Account, Claim, Recognised, Verified},
     dialogue::{Remark, Violation},
     failure::{Explanation, Failure, Fault, Refusal, printable},
-    ids::SessionId,
+    ids::{ClientAddr, SessionId},
     net::{accept::HandshakeError, splice::Carried},
     policy::{
         Permit,
@@ -227,6 +227,11 @@ impl Record {
     /// Keeps whose password was shown.
     pub(super) fn verified(&mut self, verified: &Verified) {
         self.verified = Some(Arc::clone(verified.account()));
+    }
+
+    /// Where the client comes from, if it is known by that alone.
+    pub(super) fn known_by(&self) -> Option<ClientAddr> {
+        self.by_address.then_some(self.came.client)
     }
 
     /// Whose password was shown, if it was.
