@@ -34,6 +34,8 @@ mod loss;
 mod others;
 #[path = "mischief/repeated.rs"]
 mod repeated;
+#[path = "mischief/pages.rs"]
+mod pages;
 #[path = "mischief/senders.rs"]
 mod senders;
 #[path = "mischief/strangers.rs"]

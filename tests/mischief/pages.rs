@@ -1,0 +1,45 @@
+//! Pages and files that somebody follows who has never seen the program.
+
+use std::{fs, path::Path};
+
+fn text(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+/// The pages, by their paths in the repository.
+fn pages() -> Vec<String> {
+    let docs = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap();
+    let mut pages: Vec<_> =
+        docs.map(|entry| format!("docs/{}", entry.unwrap().file_name().into_string().unwrap())).collect();
+    pages.push("README.md".to_owned());
+    pages.retain(|page| Path::new(page).extension().is_some_and(|end| end == "md"));
+    pages.sort();
+    pages
+}
+
+/// The blocks of a page in this language.
+fn blocks<'t>(page: &'t str, language: &str) -> Vec<&'t str> {
+    let begin = format!("```{language}\n");
+    page.split(begin.as_str())
+        .skip(1)
+        .filter_map(|rest| rest.split_once("```"))
+        .map(|(block, _)| block)
+        .collect()
+}
+
+/// `footbridge serve` stays in the foreground. Who pastes a block in which commands stand behind it sees the bridge, and
+/// nothing else; Ctrl-C then runs the rest, against no bridge. So a block ends there, and what follows says "In another
+/// terminal".
+#[test]
+fn no_command_stands_behind_one_that_does_not_end() {
+    let mut stuck = Vec::new();
+    for page in pages() {
+        let written = text(&page);
+        for block in blocks(&written, "sh") {
+            let behind = block.split_once("footbridge serve\n").map(|(_, behind)| behind.trim());
+            stuck
+                .extend(behind.filter(|behind| !behind.is_empty()).map(|behind| format!("{page}: {behind}")));
+        }
+    }
+    assert!(stuck.is_empty(), "behind footbridge serve\n{}", stuck.join("\n"));
+}
