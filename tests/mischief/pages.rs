@@ -43,3 +43,21 @@ fn no_command_stands_behind_one_that_does_not_end() {
     }
     assert!(stuck.is_empty(), "behind footbridge serve\n{}", stuck.join("\n"));
 }
+
+/// curl sends a file as it is: the mail of `printf '…\n'` goes out with bare line feeds, which RFC 5321 §2.3.8 forbids and
+/// servers refuse, Exchange among them (`550 5.6.11`) where it hands the mail on. `--crlf` or `\r\n` makes it right. The
+/// page that shows how a device is tried must not show mail that the next server may not take.
+#[test]
+fn the_mail_that_pages_send_to_try_it_has_the_line_ends_of_mail() {
+    let mut bare = Vec::new();
+    for page in pages() {
+        let written = text(&page);
+        let sends = |block: &&str| block.contains("--upload-file");
+        for block in blocks(&written, "sh").into_iter().filter(sends) {
+            if !block.contains("--crlf") && !block.contains(r"\r\n") {
+                bare.push(page.clone());
+            }
+        }
+    }
+    assert_eq!(bare, [""; 0], "pages whose mail has bare line feeds");
+}
