@@ -61,3 +61,23 @@ fn the_mail_that_pages_send_to_try_it_has_the_line_ends_of_mail() {
     }
     assert_eq!(bare, [""; 0], "pages whose mail has bare line feeds");
 }
+
+/// What the unit says of ports below 1024 is all that an administrator reads there: "take the number signs away". An
+/// empty `CapabilityBoundingSet=` behind resets the set to nothing (systemd.exec(5)), so that the capability is gone
+/// again, and the service does not start. The lines stand where taking the signs away is enough.
+#[test]
+fn who_takes_the_number_signs_away_in_the_unit_has_the_ports_below_1024() {
+    let unit = text("deploy/footbridge.service");
+    let followed = unit.replace("# AmbientCapabilities=", "AmbientCapabilities=");
+    let followed = followed.replace("# CapabilityBoundingSet=", "CapabilityBoundingSet=");
+    assert_ne!(unit, followed);
+    let mut bounding = Vec::new();
+    for value in followed.lines().filter_map(|line| line.strip_prefix("CapabilityBoundingSet=")) {
+        if value.is_empty() {
+            bounding.clear();
+        } else {
+            bounding.push(value);
+        }
+    }
+    assert_eq!(bounding, ["CAP_NET_BIND_SERVICE"]);
+}
