@@ -81,3 +81,18 @@ fn who_takes_the_number_signs_away_in_the_unit_has_the_ports_below_1024() {
     }
     assert_eq!(bounding, ["CAP_NET_BIND_SERVICE"]);
 }
+
+/// The page has the image put where the cluster takes images from, and the Deployment asks for `footbridge:latest`,
+/// which a cluster looks for at Docker Hub: the pod would wait for an image (`ImagePullBackOff`) until
+/// `kubectl rollout status` gives up. So the name is one of the things to fill in.
+#[test]
+fn the_image_that_is_put_somewhere_is_the_one_that_the_pod_asks_for() {
+    let page = text("docs/kubernetes.md");
+    assert!(
+        text("deploy/kubernetes.yaml").contains("image: footbridge:latest"),
+        "its name is another one now"
+    );
+    let says_where =
+        page.contains("<image>") || page.contains("image:") || page.contains("footbridge:latest");
+    assert!(says_where, "docs/kubernetes.md does not say where the name of the image goes");
+}
