@@ -18,6 +18,8 @@ mod chunks;
 mod delegates;
 #[path = "mischief/echoes.rs"]
 mod echoes;
+#[path = "mischief/entra.rs"]
+mod entra;
 #[path = "mischief/explanations.rs"]
 mod explanations;
 #[path = "mischief/goodbyes.rs"]

@@ -210,4 +210,5 @@ foreach ($mailbox in $users) {
 if ($missing.Count -gt 0) {
     throw "$($missing.Count) of the checks failed: $($missing -join '; ')"
 }
+Write-Host 'Exchange Online is set up. Microsoft takes some minutes, for roles of Exchange up to two hours, to act on it; then: footbridge doctor'
 {% endif -%}

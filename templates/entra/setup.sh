@@ -236,10 +236,10 @@ script='footbridge-{{ common.name }}-exchange.ps1'
 cat > "$script" << 'EXCHANGE'
 {{ exchange }}
 EXCHANGE
+left=yes
 if command -v pwsh > /dev/null; then
+  left=
   pwsh -NoProfile -File "$script" -AppId "$client_id" -ObjectId "$object_id" -TenantId "$tenant_id" || missing=$((missing + 1))
-else
-  printf '\nNow run, where PowerShell is:\n  pwsh -File %s -AppId %s -ObjectId %s -TenantId %s\n' "$script" "$client_id" "$object_id" "$tenant_id"
 fi
 
 # The finished table of footbridge.toml.
@@ -251,7 +251,11 @@ printf '%s\n'{% for line in common.before %} \
   "secret_expires = $(printf '%.10s' "$secret_end")"{% endif %}
 echo
 
+if [ -n "$left" ]; then
+  echo 'Half of it is left: Exchange Online, where PowerShell is not at hand here. Now run, where PowerShell is:'
+  printf '  pwsh -File %s -AppId %s -ObjectId %s -TenantId %s\n' "$script" "$client_id" "$object_id" "$tenant_id"
+fi
 if [ "$missing" -gt 0 ]; then
   give_up "$missing of the checks failed: see above"
 fi
-echo 'All is set up. Microsoft takes some minutes, for roles of Exchange up to two hours, to act on it; then: footbridge doctor'
+[ -n "$left" ] || echo 'All is set up. Microsoft takes some minutes, for roles of Exchange up to two hours, to act on it; then: footbridge doctor'

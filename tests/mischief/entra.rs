@@ -1,0 +1,67 @@
+//! Scripts that say that all is well where it is not: those that `footbridge setup entra` prints.
+
+use std::{env, fs, path::Path, process::Command};
+
+use crate::harness::cli::Cli;
+
+const APP: &str = "\
+[[listener]]
+protocol = \"imap\"
+bind = \"127.0.0.1:1143\"
+[app.contoso]
+provider = \"microsoft365\"
+tenant = \"contoso.onmicrosoft.com\"
+secret = { env = \"CONTOSO_SECRET\" }
+";
+
+const ACCOUNT: &str = "\
+[[account]]
+login = \"scanner@contoso.com\"
+password = \"$argon2id$v=19$m=19456,t=2,p=1$UGU/26b4IfIiDDkxEcCe7g$2qN5PMfrxodvOUclF+vUWhNQcLai6SETDpAYm4MMZEA\"
+app = \"contoso\"
+";
+
+/// Keeps a PowerShell that may be here from a script.
+const NO_POWERSHELL: &str =
+    "command() { if [ \"$*\" = '-v pwsh' ]; then return 1; fi; builtin command \"$@\"; }\n";
+
+/// What `setup entra` prints for one account of a grant.
+fn script(home: &Path, grant: &str, options: &[&str]) -> String {
+    fs::write(home.join("footbridge.toml"), format!("state_dir = \"state\"\n{APP}")).unwrap();
+    fs::write(home.join("mappings.toml"), format!("{ACCOUNT}grant = \"{grant}\"\n")).unwrap();
+    let printed = Cli::run(home, ["setup", "entra"].into_iter().chain(options.iter().copied()));
+    assert_eq!(printed.status, Some(0), "{}", printed.stderr);
+    printed.stdout
+}
+
+/// Runs a script for the Azure CLI against its stand-in, where there is no PowerShell. `secret_ends` is the secret that
+/// the registration has already. Returns what it said.
+fn run(home: &Path, script: &str, secret_ends: Option<&str>) -> String {
+    let state = home.join("azure");
+    fs::create_dir_all(&state).unwrap();
+    if let Some(end) = secret_ends {
+        fs::write(state.join("secret-end"), format!("{end}\n")).unwrap();
+    }
+    fs::write(home.join("setup.sh"), format!("{NO_POWERSHELL}{script}")).unwrap();
+    let stand_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/setup_entra");
+    let programs = env::var_os("PATH").unwrap();
+    let path = env::join_paths(std::iter::once(stand_in).chain(env::split_paths(&programs))).unwrap();
+    let ran = Command::new("bash")
+        .arg("setup.sh")
+        .current_dir(home)
+        .env("PATH", path)
+        .env("AZ_STATE", &state)
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&ran.stdout).into_owned()
+}
+
+/// Without PowerShell at hand half of the work is left: Exchange does not know the app, and no mailbox is opened to it. The
+/// last line is the one that is read, and must not say that all is set up and that the doctor is next.
+#[test]
+fn the_script_for_the_azure_cli_does_not_call_all_set_up_what_is_half_done() {
+    let home = tempfile::tempdir().unwrap();
+    let said = run(home.path(), &script(home.path(), "client_credentials", &["--az"]), None);
+    assert!(said.contains("Now run, where PowerShell is:"), "{said}");
+    assert!(!said.contains("All is set up"), "{said}");
+}
