@@ -585,7 +585,8 @@ fn the_azure_cli_grants_exactly_the_permissions_and_the_finished_table_is_one_th
     let before = fs::read_to_string(home.path().join("footbridge.toml")).unwrap();
     let listeners = before.split_once("[app.contoso]").unwrap().0;
     home.write("footbridge.toml", &format!("{listeners}[app.contoso]{table}\n"));
-    assert!(table.contains("secret_expires = 2027-11-21"), "{table}");
+    let end = state("secret-end").split_once('T').unwrap().0.to_owned();
+    assert!(table.ends_with(&format!("\nsecret_expires = {end}")), "{table}");
     let checked = Cli::run_with(home.path(), ["check"], &[("CONTOSO_SECRET", "the~value~of~the~secret")]);
     assert_eq!((checked.status, checked.stderr.as_str()), (Some(0), ""), "{table}");
 }
@@ -690,4 +691,12 @@ fn a_variable_that_nothing_is_assigned_to_is_seen() {
         ["b", "d", "e"]
     );
     assert_eq!(unknown("function F { param([string] $A)\n $a }\n$g.H = 1\n"), ["g"]);
+}
+
+#[test]
+fn the_day_of_a_secret_that_powershell_makes_is_that_of_the_answer_and_not_of_a_second_look() {
+    let script = Home::new(ALL, SECRET, &[scanner("")]).script(&[]);
+    let (_, made) = script.split_once("$made = Add-MgApplicationPassword").unwrap();
+    assert!(made.contains("$secretEnd = $made.EndDateTime"), "{script}");
+    assert!(!made.contains("& $lasting"), "{script}");
 }

@@ -193,11 +193,12 @@ Confirm-Step ([bool] (& $known)) 'certificate with thumbprint {{ certificate.hex
 $lasting = {
     (Get-MgApplication -ApplicationId $application.Id).PasswordCredentials | Where-Object { $_.DisplayName -eq 'footbridge' -and $_.EndDateTime -gt (Get-Date).AddDays(30) } | Sort-Object -Property EndDateTime | Select-Object -Last 1
 }
-if (-not (& $lasting)) {
+$secretEnd = (& $lasting).EndDateTime
+if (-not $secretEnd) {
     $made = Add-MgApplicationPassword -ApplicationId $application.Id -PasswordCredential @{ DisplayName = 'footbridge'; EndDateTime = (Get-Date).AddYears(1) }
     Write-Host "SECRET   $($made.SecretText)"
+    $secretEnd = $made.EndDateTime # looked up again it may not be there yet
 }
-$secretEnd = (& $lasting).EndDateTime
 Confirm-Step ([bool] $secretEnd) 'client secret' 'make one at Certificates & secrets'
 {% endif %}
 {%- if common.federated %}
@@ -240,7 +241,7 @@ Write-Host ''
     {{ line }}{% endfor %}
     ('client_id = "' + $appId + '"'){% for line in common.after %}
     {{ line }}{% endfor %}{% if common.secret && !common.login_secret %}
-    ('secret_expires = ' + $secretEnd.ToString('yyyy-MM-dd')){% endif %}
+    if ($secretEnd) { 'secret_expires = ' + $secretEnd.ToString('yyyy-MM-dd', [Globalization.CultureInfo]::InvariantCulture) }{% endif %}
 ) | ForEach-Object { Write-Host $_ }
 Write-Host ''
 

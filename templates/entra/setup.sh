@@ -188,17 +188,25 @@ confirm 'certificate with thumbprint {{ certificate.hexadecimal }}' 'upload it a
   "$(look ad app credential list --id "$client_id" --cert --query "$known")"
 {% endif %}
 {%- if common.secret %}
-# What the app proves itself with: a client secret for a year. One that was made here before is used; to have another,
-# delete it at Certificates & secrets first. Its value is shown once, now: {% if common.login_secret %}it is the
+# What the app proves itself with: a client secret for a year. One that was made here before is used while it lasts
+# for another month. Its value is shown once, now: {% if common.login_secret %}it is the
 # password that mail programs log in with.{% else %}keep it
 # where the configuration says, and nowhere else.{% endif %}
-lasting="[?displayName=='footbridge'].endDateTime | sort(@) | [-1]"
-if [ -z "$(look ad app credential list --id "$client_id" --query "$lasting")" ]; then
-  secret=$(look ad app credential reset --id "$client_id" --append --display-name footbridge --years 1 --query password)
-  printf 'SECRET   %s\n' "$secret"
+IFS=- read -r year month day <<< "$(date -u +%Y-%m-%d)"
+if [ "$day" -gt 28 ]; then day=28; fi # which every month has
+in_a_month=$(printf '%d-%02d-%s' $((year + 10#$month / 12)) $((10#$month % 12 + 1)) "$day")
+in_a_year=$((year + 1))-$month-$day
+secret_end=$(look ad app credential list --id "$client_id" --query "[?displayName=='footbridge'].endDateTime | sort(@) | [-1]")
+secret_end=${secret_end%%T*}
+if [[ "$secret_end" < "$in_a_month" ]]; then
+  secret_end=
+  secret=$(look ad app credential reset --id "$client_id" --append --display-name footbridge --end-date "$in_a_year" --query password)
+  if [ -n "$secret" ]; then
+    printf 'SECRET   %s\n' "$secret"
+    secret_end=$in_a_year
+  fi
 fi
-secret_end=$(look ad app credential list --id "$client_id" --query "$lasting")
-confirm 'client secret' 'make one at Certificates & secrets' "$secret_end"
+confirm "client secret${secret_end:+, which ends on $secret_end}" 'make one at Certificates & secrets' "$secret_end"
 {% endif %}
 {%- if common.federated %}
 # The app proves itself with the token of a workload. Its issuer and subject belong into the registration: at
@@ -248,7 +256,7 @@ printf '%s\n'{% for line in common.before %} \
   {{ line }}{% endfor %} \
   "client_id = \"$client_id\""{% for line in common.after %} \
   {{ line }}{% endfor %}{% if common.secret && !common.login_secret %} \
-  "secret_expires = $(printf '%.10s' "$secret_end")"{% endif %}
+  ${secret_end:+"secret_expires = $secret_end"}{% endif %}
 echo
 
 if [ -n "$left" ]; then

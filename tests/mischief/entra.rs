@@ -65,3 +65,41 @@ fn the_script_for_the_azure_cli_does_not_call_all_set_up_what_is_half_done() {
     assert!(said.contains("Now run, where PowerShell is:"), "{said}");
     assert!(!said.contains("All is set up"), "{said}");
 }
+
+/// A secret that has ended, or ends tomorrow, lets nobody in. Another one is made then, and no day of the past
+/// stands in the finished table.
+#[test]
+fn the_script_for_the_azure_cli_does_not_call_a_secret_well_that_has_ended() {
+    let home = tempfile::tempdir().unwrap();
+    let script = script(home.path(), "client_credentials", &["--az"]);
+    let said = run(home.path(), &script, Some("2021-01-01T00:00:00Z"));
+    let makes_another = said.contains("SECRET   ");
+    assert!(makes_another || !said.contains("OK       client secret"), "{said}");
+    assert!(!said.contains("secret_expires = 2021-01-01"), "{said}");
+}
+
+/// What was just written is not at once what is read: Microsoft Graph answers from copies. The secret is shown once, so that
+/// a second run does not mend this one: the table has to be whole, and its day is known from the moment that the secret is
+/// made.
+#[cfg(unix)]
+#[test]
+fn the_table_is_one_of_toml_where_the_new_secret_is_not_seen_yet() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let home = tempfile::tempdir().unwrap();
+    let script = script(home.path(), "client_credentials", &["--az"]);
+    let az = home.path().join("az");
+    let stand_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/setup_entra/az");
+    let late = format!(
+        "#!/usr/bin/env bash\ncase \"$*\" in 'ad app credential list '*) exit 0 ;; esac\nexec '{}' \"$@\"\n",
+        stand_in.display()
+    );
+    fs::write(&az, late).unwrap();
+    fs::set_permissions(&az, fs::Permissions::from_mode(0o755)).unwrap();
+    let script = format!("PATH={}:$PATH\n{script}", home.path().display());
+    let said = run(home.path(), &script, None);
+    let (_, table) = said.split_once("[app.contoso]").unwrap_or_else(|| panic!("no table\n{said}"));
+    for line in table.lines().filter(|line| line.starts_with("secret_expires")) {
+        assert!(line.contains("= 2"), "{line:?} is no TOML");
+    }
+}
