@@ -25,8 +25,10 @@ if (-not (Get-Module -ListAvailable -Name 'ExchangeOnlineManagement')) {
     throw 'The module ExchangeOnlineManagement is not there: Install-Module ExchangeOnlineManagement -Scope CurrentUser'
 }
 Connect-ExchangeOnline -ExchangeEnvironmentName {{ environment }} -ShowBanner:$false
-if (-not (Get-ConnectionInformation | Where-Object { $_.State -eq 'Connected' -and $_.TenantID -eq $TenantId })) {
-    throw "Exchange Online was signed in to for another tenant than $TenantId"
+# Commands go by the last connection of a window that may have several.
+$connections = @(Get-ConnectionInformation | Where-Object { $_.State -eq 'Connected' })
+if ($connections.Count -eq 0 -or ($connections | Where-Object { $_.TenantID -ne $TenantId })) {
+    throw "Exchange Online is signed in to for another tenant than $TenantId, now or by a connection of before: Disconnect-ExchangeOnline, and run this again"
 }
 
 {% endif -%}

@@ -35,8 +35,10 @@ Connect-MgGraph -Environment {{ cloud }} -TenantId $tenant -NoWelcome -Scopes @(
     'DelegatedPermissionGrant.ReadWrite.All' # consents to delegated permissions
 )
 $tenantId = (Get-MgContext).TenantId
-if (-not (Get-ConnectionInformation | Where-Object { $_.State -eq 'Connected' -and $_.TenantID -eq $tenantId })) {
-    throw "Exchange Online was signed in to for another tenant than $tenantId"
+# Commands go by the last connection of a window that may have several.
+$connections = @(Get-ConnectionInformation | Where-Object { $_.State -eq 'Connected' })
+if ($connections.Count -eq 0 -or ($connections | Where-Object { $_.TenantID -ne $tenantId })) {
+    throw "Exchange Online is signed in to for another tenant than $tenantId, now or by a connection of before: Disconnect-ExchangeOnline, and run this again"
 }
 
 {% if let Some(client_id) = common.client_id -%}

@@ -78,6 +78,21 @@ fn the_script_for_the_azure_cli_does_not_call_a_secret_well_that_has_ended() {
     assert!(!said.contains("secret_expires = 2021-01-01"), "{said}");
 }
 
+/// A window may have connections to several tenants, and commands go by the last one that was opened. Whoever was
+/// connected to the right tenant before, and now picks the account of another one in the sign-in that opens, would open
+/// mailboxes there, were the script content with any connection to the right one. What it looks for is a connection to
+/// another tenant (`-ne`).
+#[test]
+fn the_scripts_look_for_connections_to_other_tenants_and_not_for_one_to_the_right_one() {
+    let home = tempfile::tempdir().unwrap();
+    for options in [&[][..], &["--az"]] {
+        let script = script(home.path(), "client_credentials", options);
+        let script = script.to_lowercase();
+        let looks = script.contains("$connections | where-object { $_.tenantid -ne $tenantid }");
+        assert!(looks, "{options:?} is content with any connection");
+    }
+}
+
 /// What was just written is not at once what is read: Microsoft Graph answers from copies. The secret is shown once, so that
 /// a second run does not mend this one: the table has to be whole, and its day is known from the moment that the secret is
 /// made.
