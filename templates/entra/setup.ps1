@@ -31,8 +31,12 @@ $tenant = {{ common.tenant }}
 Connect-ExchangeOnline -ExchangeEnvironmentName {{ exchange_cloud }} -ShowBanner:$false
 Connect-MgGraph -Environment {{ cloud }} -TenantId $tenant -NoWelcome -Scopes @(
     'Application.ReadWrite.All'              # makes the registration
+{%- if !common.roles.is_empty() %}
     'AppRoleAssignment.ReadWrite.All'        # consents to application permissions
+{%- endif %}
+{%- if !common.mail_scopes.is_empty() || !common.identity_scopes.is_empty() %}
     'DelegatedPermissionGrant.ReadWrite.All' # consents to delegated permissions
+{%- endif %}
 )
 $tenantId = (Get-MgContext).TenantId
 # Commands go by the last connection of a window that may have several.

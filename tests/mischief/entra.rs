@@ -93,6 +93,23 @@ fn the_scripts_look_for_connections_to_other_tenants_and_not_for_one_to_the_righ
     }
 }
 
+/// `AppRoleAssignment.ReadWrite.All` can make its holder an administrator of everything, and what a person consents to
+/// for Microsoft Graph's PowerShell stays behind. Where no application permission is to be granted it is not needed, nor
+/// `DelegatedPermissionGrant.ReadWrite.All` where no delegated one is.
+#[test]
+fn the_script_for_powershell_signs_in_with_no_more_rights_than_its_steps_need() {
+    let home = tempfile::tempdir().unwrap();
+    let by_itself = script(home.path(), "client_credentials", &[]);
+    let delegated = script(home.path(), "authorization_code", &[]);
+    let roles = "AppRoleAssignment.ReadWrite.All";
+    let consents = "DelegatedPermissionGrant.ReadWrite.All";
+    assert!(by_itself.contains(roles) && delegated.contains(consents));
+    let idle = [(by_itself, consents), (delegated, roles)];
+    let idle: Vec<_> =
+        idle.into_iter().filter(|(script, right)| script.contains(right)).map(|(_, right)| right).collect();
+    assert_eq!(idle, [""; 0], "rights that no step needs");
+}
+
 /// What was just written is not at once what is read: Microsoft Graph answers from copies. The secret is shown once, so that
 /// a second run does not mend this one: the table has to be whole, and its day is known from the moment that the secret is
 /// made.
