@@ -110,6 +110,27 @@ fn the_script_for_powershell_signs_in_with_no_more_rights_than_its_steps_need() 
     assert_eq!(idle, [""; 0], "rights that no step needs");
 }
 
+/// `docs/first-hour.md` says that `setup entra` "prints a script that does all four" of its steps, so that by hand nothing
+/// is granted that the script does not grant: full access is enough to send as the mailbox itself (Microsoft Learn,
+/// "Authenticate an IMAP, POP or SMTP connection using OAuth").
+#[test]
+fn the_script_does_what_the_first_hour_says_that_it_does() {
+    let home = tempfile::tempdir().unwrap();
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/first-hour.md")).unwrap();
+    assert!(page.contains("`footbridge setup entra` prints a script that does all four"), "{page}");
+    let (_, by_hand) = page.split_once("```powershell\n").unwrap();
+    let (by_hand, _) = by_hand.split_once("```").unwrap();
+    let smtp = APP.replace("imap", "smtp").replace("1143", "1587");
+    let listeners = format!("{smtp}[[listener]]\nprotocol = \"imap\"\nbind = \"127.0.0.1:1143\"\n");
+    fs::write(home.path().join("footbridge.toml"), format!("state_dir = \"state\"\n{listeners}")).unwrap();
+    fs::write(home.path().join("mappings.toml"), format!("{ACCOUNT}grant = \"client_credentials\"\n"))
+        .unwrap();
+    let script = Cli::run(home.path(), ["setup", "entra"]).expect(0).stdout;
+    let commands = by_hand.lines().filter_map(|line| line.split_whitespace().next());
+    let not_done: Vec<_> = commands.filter(|command| !script.contains(command)).collect();
+    assert_eq!(not_done, [""; 0], "commands of the page that the script does not run");
+}
+
 /// What was just written is not at once what is read: Microsoft Graph answers from copies. The secret is shown once, so that
 /// a second run does not mend this one: the table has to be whole, and its day is known from the moment that the secret is
 /// made.
