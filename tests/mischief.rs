@@ -3,6 +3,7 @@
 #![cfg(unix)]
 #![allow(unreachable_pub, reason = "nothing here is a library")]
 #![allow(clippy::unwrap_used, reason = "a broken test has to break")]
+#![allow(unreachable_pub, reason = "nothing here is a library")]
 
 mod harness;
 
@@ -38,6 +39,8 @@ mod others;
 mod repeated;
 #[path = "mischief/pages.rs"]
 mod pages;
+#[path = "mischief/metrics.rs"]
+mod metrics;
 #[path = "mischief/senders.rs"]
 mod senders;
 #[path = "mischief/strangers.rs"]

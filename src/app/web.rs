@@ -33,9 +33,9 @@ pub(super) async fn open(
 ) -> Result<(TcpListener, Arc<Gate>), BuildError> {
     let bind = |error| BuildError::Bind { bind: console.bind.clone(), error };
     let listener = TcpListener::bind(&console.bind).await.map_err(bind)?;
-    let port = listener.local_addr().map_err(bind)?.port();
+    let bound = listener.local_addr().map_err(bind)?;
     let password = password(console, state_dir).await?;
-    let hosts = Hosts::new(&console.bind, port, console.public_url.as_ref());
+    let hosts = Hosts::new(&console.bind, bound, console.public_url.as_ref());
     Ok((listener, Arc::new(Gate::new(hosts, &password, clock))))
 }
 

@@ -314,7 +314,7 @@ mod tests {
 
     fn gate() -> (Gate, Arc<Told>) {
         let clock = Arc::new(Told(Mutex::new(SystemTime::UNIX_EPOCH + Duration::from_hours(500_000))));
-        let hosts = Hosts::new("127.0.0.1:0", 8025, None);
+        let hosts = Hosts::new("127.0.0.1:0", ([127, 0, 0, 1], 8025).into(), None);
         (Gate::new(hosts, &Secret::new("right"), Arc::clone(&clock) as SharedClock), clock)
     }
 
@@ -412,7 +412,7 @@ mod tests {
         assert!(plain.starts_with("footbridge-8025=") && plain.contains("; HttpOnly; SameSite=Strict; "));
         assert!(!plain.contains("Secure"));
         let public = "https://mail.example.com".parse().unwrap();
-        let hosts = Hosts::new("0.0.0.0:8025", 8025, Some(&public));
+        let hosts = Hosts::new("0.0.0.0:8025", ([0, 0, 0, 0], 8025).into(), Some(&public));
         let gate = Gate::new(hosts, &Secret::new("right"), clock);
         let cookie = entered(&gate);
         assert!(cookie.to_str().unwrap().starts_with("__Host-footbridge="));

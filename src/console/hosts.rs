@@ -3,13 +3,15 @@
 //! A page of a stranger may lead a browser here by a name of its own that points to this machine (DNS
 //! rebinding). The browser then says the stranger's name, which is none of these.
 
+use std::net::SocketAddr;
+
 use axum::http::{HeaderMap, HeaderValue, header};
 use url::Url;
 
 /// The addresses of the console.
 #[derive(Debug)]
 pub struct Hosts {
-    port: u16,
+    bound: SocketAddr,
     public: Option<Url>,
     /// Where people open it, without a slash at the end.
     address: String,
@@ -17,12 +19,12 @@ pub struct Hosts {
 }
 
 impl Hosts {
-    /// The addresses of a console that is bound to `bind`, of which `port` came, and that the world sees at
+    /// The addresses of a console that was told to listen at `bind`, listens at `bound`, and that the world sees at
     /// `public`.
     #[must_use]
-    pub fn new(bind: &str, port: u16, public: Option<&Url>) -> Self {
-        let bound = bind.rsplit_once(':').map_or(bind, |(host, _)| host);
-        let here = ["localhost", "127.0.0.1", "[::1]", bound].map(|host| format!("http://{host}:{port}"));
+    pub fn new(bind: &str, bound: SocketAddr, public: Option<&Url>) -> Self {
+        let (host, port) = (bind.rsplit_once(':').map_or(bind, |(host, _)| host), bound.port());
+        let here = ["localhost", "127.0.0.1", "[::1]", host].map(|host| format!("http://{host}:{port}"));
         let here: Vec<_> = here.iter().filter_map(|url| Url::parse(url).ok()).collect();
         let elsewhere = here.iter().find(|url| !leads_home(url));
         let address = match public.or(elsewhere) {
@@ -30,12 +32,12 @@ impl Hosts {
             None => format!("http://localhost:{port}"),
         };
         let known = public.cloned().into_iter().chain(here).collect();
-        Self { port, public: public.cloned(), address, known }
+        Self { bound, public: public.cloned(), address, known }
     }
 
     /// The port that is listened on.
     pub(super) fn port(&self) -> u16 {
-        self.port
+        self.bound.port()
     }
 
     /// Where people open it, without a slash at the end.
@@ -43,9 +45,9 @@ impl Hosts {
         &self.address
     }
 
-    /// Whether nobody reaches it but from this machine.
+    /// Whether nobody reaches it but from this machine. What is bound to every address is reached from everywhere.
     pub(super) fn is_local(&self) -> bool {
-        self.known.iter().all(leads_home)
+        self.bound.ip().to_canonical().is_loopback() && self.known.iter().all(leads_home)
     }
 
     /// Whether people reach it by TLS, which somebody else ends.
@@ -120,10 +122,30 @@ mod tests {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
     }
 
+    fn bound(addr: &str) -> SocketAddr {
+        addr.parse().unwrap()
+    }
+
+    #[test]
+    fn a_console_is_local_where_it_is_bound_to_loopback_and_known_by_no_other_name() {
+        let is_local = |bind: &str, public: Option<&str>| {
+            let public = public.map(|url| url.parse().unwrap());
+            Hosts::new(bind, bound(&bind.replace("localhost", "127.0.0.1")), public.as_ref()).is_local()
+        };
+        for bind in ["127.0.0.1:8025", "[::1]:8025", "localhost:8025"] {
+            assert!(is_local(bind, None), "{bind}");
+        }
+        for bind in ["0.0.0.0:8025", "[::]:8025", "192.0.2.7:8025"] {
+            assert!(!is_local(bind, None), "{bind}");
+        }
+        assert!(is_local("127.0.0.1:8025", Some("http://localhost:3000")));
+        assert!(!is_local("127.0.0.1:8025", Some("https://mail.example.com")));
+    }
+
     #[test]
     fn a_host_is_known_by_name_and_port() {
         let public = "https://mail.example.com/".parse().unwrap();
-        let hosts = Hosts::new("192.0.2.7:8025", 8025, Some(&public));
+        let hosts = Hosts::new("192.0.2.7:8025", bound("192.0.2.7:8025"), Some(&public));
         for known in [
             "mail.example.com",
             "MAIL.example.com:443",
@@ -156,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_form_comes_from_here_or_from_what_is_no_browser() {
-        let hosts = Hosts::new("127.0.0.1:8025", 8025, None);
+        let hosts = Hosts::new("127.0.0.1:8025", bound("127.0.0.1:8025"), None);
         let from = |pairs: &[(&'static str, &str)]| hosts.is_sent_from_here(&headers(pairs));
         assert!(from(&[]));
         assert!(from(&[("origin", "http://localhost:8025"), ("sec-fetch-site", "same-origin")]));
@@ -172,15 +194,15 @@ mod tests {
     #[test]
     fn a_browser_comes_back_to_the_public_address_or_on_its_own_machine() {
         let public = "https://mail.example.com/".parse().unwrap();
-        let hosts = Hosts::new("0.0.0.0:8025", 8025, Some(&public));
+        let hosts = Hosts::new("0.0.0.0:8025", bound("0.0.0.0:8025"), Some(&public));
         let (near, far) = (headers(&[("host", "localhost:8025")]), headers(&[("host", "mail.example.com")]));
         assert!(hosts.comes_back(&far, "https://mail.example.com/"));
         assert!(hosts.comes_back(&near, "http://localhost:3017/"));
         assert!(!hosts.comes_back(&far, "http://localhost:3017/"));
         assert_eq!(hosts.address(), "https://mail.example.com");
-        let hosts = Hosts::new("127.0.0.1:0", 8025, None);
+        let hosts = Hosts::new("127.0.0.1:0", bound("127.0.0.1:8025"), None);
         assert_eq!(hosts.address(), "http://localhost:8025");
-        let hosts = Hosts::new("192.0.2.7:8025", 8025, None);
+        let hosts = Hosts::new("192.0.2.7:8025", bound("192.0.2.7:8025"), None);
         assert_eq!(hosts.address(), "http://192.0.2.7:8025");
     }
 }

@@ -101,15 +101,16 @@ async fn keep_pace(
     }
 }
 
-/// What a monitoring system is told. On loopback anybody may know; elsewhere who has a session, or shows the password
-/// with the request.
+/// What a monitoring system is told. Where the console is for this machine alone, whoever comes from it may know;
+/// elsewhere who has a session, or shows the password with the request. What the request says of its host tells no
+/// more than that no stranger's page has sent a browser here.
 async fn measures<D: Desk>(
     State(rooms): State<Rooms<D>>,
     Extension(client): Extension<ClientAddr>,
     headers: HeaderMap,
 ) -> Response {
     let hosts = &rooms.gate.hosts;
-    let is_at_home = hosts.is_local() && hosts.is_asked(&headers);
+    let is_at_home = hosts.is_local() && client.ip().is_loopback() && hosts.is_asked(&headers);
     if is_at_home || rooms.gate.visitor(&headers).is_some() {
         return measured(&*rooms.desk);
     }
