@@ -31,6 +31,8 @@ mod judged;
 mod letters;
 #[path = "mischief/lines.rs"]
 mod lines;
+#[path = "mischief/guesses_told.rs"]
+mod guesses_told;
 #[path = "mischief/loss.rs"]
 mod loss;
 #[path = "mischief/others.rs"]

@@ -17,7 +17,7 @@ use base64::{
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 
-use super::{desk::Begun, guesses::Guesses, hosts::Hosts};
+use super::{complaints::Complaints, desk::Begun, guesses::Guesses, hosts::Hosts};
 use crate::{clock::SharedClock, ids::ClientNet, secret::Secret};
 
 /// How long a session lasts: a working day.
@@ -53,6 +53,9 @@ struct Inside {
     sessions: VecDeque<Session>,
     links: VecDeque<Link>,
     guesses: Guesses,
+    /// What the log is told of wrong passwords, and of clients that rest: neither silences the other.
+    wrong: Complaints,
+    resting: Complaints,
 }
 
 #[derive(Debug)]
@@ -173,6 +176,16 @@ impl Gate {
     /// How long no password of a client will be looked at, where that is so.
     pub(super) fn rests(&self, client: &ClientNet) -> Option<Duration> {
         self.inside().guesses.rests(client, self.clock.now())
+    }
+
+    /// Whether the log is told that a password of a client opened nothing; then how often it was not told the same
+    /// since the last time.
+    pub(super) fn complains(&self, client: &ClientNet, denied: Denied) -> Option<u64> {
+        let (mut inside, now) = (self.inside(), self.clock.now());
+        match denied {
+            Denied::Wrong => inside.wrong.complains(client, now),
+            Denied::Resting(_) => inside.resting.complains(client, now),
+        }
     }
 
     fn begin(&self, inside: &mut Inside, now: SystemTime) -> Option<HeaderValue> {

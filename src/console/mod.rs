@@ -4,9 +4,10 @@
 //! its path: registrations have paths of their own. `state` alone says whether it is one.
 //!
 //! Everything else that acts needs a session: `gate` knows who has one, `hosts` what the console may be
-//! called, `guesses` and `pace` who has tried too much, `rooms` has the pages and `page` how they look, `desk` is what
-//! the house does for them.
+//! called, `guesses` and `pace` who has tried too much, `complaints` what the log is told of that, `rooms` has the pages
+//! and `page` how they look, `desk` is what the house does for them.
 
+mod complaints;
 mod desk;
 mod gate;
 mod guesses;
@@ -114,11 +115,13 @@ async fn measures<D: Desk>(
     if is_at_home || rooms.gate.visitor(&headers).is_some() {
         return measured(&*rooms.desk);
     }
+    let rested = rooms.gate.rests(&client.network()).is_some();
     let recognised = rooms.gate.recognise(&client.network(), &headers);
     if let Err(denied) = recognised
         && headers.contains_key(header::AUTHORIZATION)
+        && !rested
     {
-        rooms::warn_of(client, denied);
+        rooms::warn_of(&rooms.gate, client, denied);
     }
     match recognised {
         Ok(()) => measured(&*rooms.desk),

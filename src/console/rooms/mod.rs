@@ -104,7 +104,7 @@ async fn log_in<D: Desk>(
             with_cookie(see("/"), Some(cookie))
         }
         Err(denied) => {
-            warn_of(client, denied);
+            warn_of(&rooms.gate, client, denied);
             let left = match denied {
                 Denied::Wrong => None,
                 Denied::Resting(left) => Some(left),
@@ -114,12 +114,20 @@ async fn log_in<D: Desk>(
     }
 }
 
-/// Says in the log that a password was wrong.
-pub(super) fn warn_of(client: ClientAddr, denied: Denied) {
+/// Says in the log that a password was wrong, unless that was said often enough of late.
+pub(super) fn warn_of(gate: &Gate, client: ClientAddr, denied: Denied) {
+    let Some(more) = gate.complains(&client.network(), denied) else { return };
     match denied {
-        Denied::Wrong => warn!(client.addr = %client, "wrong password for the console"),
+        Denied::Wrong => {
+            warn!(client.addr = %client, also.refused = more, "wrong password for the console");
+        }
         Denied::Resting(left) => {
-            warn!(client.addr = %client, ?left, "too many wrong passwords for the console");
+            warn!(
+                client.addr = %client,
+                ?left,
+                also.refused = more,
+                "too many wrong passwords for the console"
+            );
         }
     }
 }
