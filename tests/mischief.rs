@@ -41,6 +41,8 @@ mod others;
 mod repeated;
 #[path = "mischief/pages.rs"]
 mod pages;
+#[path = "mischief/many.rs"]
+mod many;
 #[path = "mischief/metrics.rs"]
 mod metrics;
 #[path = "mischief/senders.rs"]

@@ -11,7 +11,7 @@ use crate::{
     config::{self, TlsStart},
     console::{Attending, Failed, Listening, Measures, Minute, Overview, Row, Setting, Trouble, Ways},
     failure::Explanation,
-    ids::ProtocolKind,
+    ids::{ProtocolKind, SessionId},
     oauth::Standing,
     policy::access,
     session,
@@ -40,6 +40,12 @@ pub(super) fn overview(bridge: &Bridge) -> Overview {
         minutes: house.register.minutes().into_iter().map(minute).collect(),
         troubles: house.register.troubles().into_iter().map(|trouble| troubled(trouble, now)).collect(),
     }
+}
+
+/// A session after its login, among those that are shown or not.
+pub(super) fn session(bridge: &Bridge, number: u64) -> Option<Attending> {
+    let present = bridge.house().register.find(SessionId(number))?;
+    Some(attending(present, bridge.clock.now()))
 }
 
 /// What is counted.

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     clock::SharedClock,
     config,
-    console::{self, Begun, Desk, Ended, Examination, Gate, Hosts, Measures, Overview},
+    console::{self, Attending, Begun, Desk, Ended, Examination, Gate, Hosts, Measures, Overview},
     failure::Explanation,
     ids::SessionId,
     secret::{Secret, Source, generated},
@@ -94,6 +94,10 @@ impl Desk for Shown {
             Progress::Done { signed_in, .. } => Some(Ended::Done { signed_in }),
             Progress::Failed { cause, cure } => Some(Ended::Failed(Explanation::new(cause, cure))),
         })
+    }
+
+    fn session(&self, number: u64) -> Option<Attending> {
+        overview::session(&self.0, number)
     }
 
     fn end_session(&self, number: u64) -> bool {

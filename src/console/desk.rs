@@ -36,6 +36,10 @@ pub trait Desk: Send + Sync + 'static {
     /// Where it belongs to no consent.
     fn paste(&self, address: &str) -> impl Future<Output = Result<(), Explanation>> + Send;
 
+    /// The session of a number, be it one of those that [`Overview::sessions`] has or not. `None` where there is none
+    /// after its login.
+    fn session(&self, number: u64) -> Option<Attending>;
+
     /// Ends a session. False where there is none of that number.
     fn end_session(&self, number: u64) -> bool;
 

@@ -84,12 +84,9 @@ pub(super) async fn failures<D: Desk>(State(rooms): State<Rooms<D>>, headers: He
 /// Asks whether a session shall really end.
 pub(super) async fn doubt<D: Desk>(State(rooms): State<Rooms<D>>, headers: HeaderMap, uri: Uri) -> Response {
     let number = number(&Form::of(&uri));
-    shown(&rooms, &headers, |visitor| {
-        let sessions = rooms.desk.overview().sessions;
-        match sessions.iter().find(|session| Some(session.number) == number) {
-            Some(session) => page::end(session, visitor),
-            None => no_session().into_response(),
-        }
+    shown(&rooms, &headers, |visitor| match number.and_then(|number| rooms.desk.session(number)) {
+        Some(session) => page::end(&session, visitor),
+        None => no_session().into_response(),
     })
 }
 

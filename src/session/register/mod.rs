@@ -93,6 +93,12 @@ impl Register {
         (first, books.present.len())
     }
 
+    /// The session of a number. `None` where it is not logged in.
+    #[must_use]
+    pub fn find(&self, id: SessionId) -> Option<Present> {
+        self.books().present.get(&id.0).map(|entered| entered.present.clone())
+    }
+
     /// How many sessions of each protocol are logged in.
     #[must_use]
     pub fn present_by_protocol(&self) -> HashMap<ProtocolKind, u64> {
@@ -225,7 +231,9 @@ mod tests {
         let (shown, count) = register.present(1);
         assert_eq!((shown.len(), count), (1, 2));
         assert_eq!((shown[0].id, shown[0].account.as_str()), (SessionId(1), "ann1"));
+        assert_eq!(register.find(SessionId(2)).unwrap().account, "ann2", "whether it is shown or not");
         drop(first);
+        assert!(register.find(SessionId(1)).is_none());
         assert_eq!(register.present(9).0[0].id, SessionId(2));
         assert_eq!(register.present_by_protocol(), HashMap::from([(ProtocolKind::Smtp, 1)]));
         drop(second);
