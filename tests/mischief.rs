@@ -21,6 +21,8 @@ mod delegates;
 mod echoes;
 #[path = "mischief/entra.rs"]
 mod entra;
+#[path = "mischief/crowds.rs"]
+mod crowds;
 #[path = "mischief/explanations.rs"]
 mod explanations;
 #[path = "mischief/goodbyes.rs"]

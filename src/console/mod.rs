@@ -4,8 +4,8 @@
 //! its path: registrations have paths of their own. `state` alone says whether it is one.
 //!
 //! Everything else that acts needs a session: `gate` knows who has one, `hosts` what the console may be
-//! called, `guesses` and `pace` who has tried too much, `complaints` what the log is told of that, `rooms` has the pages
-//! and `page` how they look, `desk` is what the house does for them.
+//! called, `guesses` and `pace` who has tried too much, `complaints` what the log is told of that, `places` who is served
+//! at all, `rooms` has the pages and `page` how they look, `desk` is what the house does for them.
 
 mod complaints;
 mod desk;
@@ -15,6 +15,7 @@ mod hosts;
 mod metrics;
 mod pace;
 mod page;
+mod places;
 mod redirects;
 mod rooms;
 mod server;

@@ -9,10 +9,15 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
+};
 use hyper::{
     Request,
-    body::Incoming,
+    body::{Body as _, Incoming},
     server::conn::http1,
     service::{Service as _, service_fn},
 };
@@ -22,25 +27,25 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
 
+use super::places::{Place, Places};
 use crate::ids::ClientAddr;
 
-/// How many connections are served at a time; a browser opens six.
-const CONNECTIONS: usize = 64;
-
-/// How long a request may take to arrive.
-const HEADERS: Duration = Duration::from_secs(10);
+/// How long a request may take to arrive, its body too.
+const REQUEST: Duration = Duration::from_secs(10);
 
 /// How long a connection may last: a code is exchanged meanwhile, with an authority that may be slow.
 const CONNECTION: Duration = Duration::from_mins(1);
 
 /// The longest request line and headers, in bytes.
 const LONGEST_HEAD: usize = 64 * 1024;
+
+/// The largest body, in bytes: the longest that a form holds is the address that a browser has ended at.
+const LONGEST_BODY: usize = 64 * 1024;
 
 /// How long to rest where the system has no descriptors left.
 const REST: Duration = Duration::from_millis(200);
@@ -57,17 +62,14 @@ pub(super) async fn serve_while_open(
     router: Router,
     stop: CancellationToken,
 ) -> TaskTracker {
-    let (permits, connections) = (Arc::new(Semaphore::new(CONNECTIONS)), TaskTracker::new());
+    let (places, connections) = (Arc::new(Places::default()), TaskTracker::new());
     let accepting = async {
         loop {
-            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((stream, peer)) => {
-                    let (router, stop) = (router.clone(), stop.clone());
-                    connections.spawn(async move {
-                        let _permit = permit;
-                        answer(stream, ClientAddr::new(peer), router, stop).await;
-                    });
+                    let client = ClientAddr::new(peer);
+                    let place = places.take(&client.network()).await;
+                    connections.spawn(answer(stream, client, router.clone(), place, stop.clone()));
                 }
                 Err(error) => rest(&error).await,
             }
@@ -79,33 +81,63 @@ pub(super) async fn serve_while_open(
     connections
 }
 
-/// Answers one request, which carries the address that it comes from. Who has asked for nothing by the time of `stop` is not waited for: browsers
-/// connect ahead of time.
-async fn answer(stream: TcpStream, client: ClientAddr, router: Router, stop: CancellationToken) {
-    let asked = AtomicBool::new(false);
-    let router = TowerToHyperService::new(router);
-    let service = service_fn(|mut request: Request<Incoming>| {
+/// Answers one request, which carries the address that it comes from. Who has not sent a whole one by the time of
+/// `stop` is not waited for: browsers connect ahead of time, and strangers may keep still.
+async fn answer(
+    stream: TcpStream,
+    client: ClientAddr,
+    router: Router,
+    place: Place,
+    stop: CancellationToken,
+) {
+    let (asked, router) = (AtomicBool::new(false), TowerToHyperService::new(router));
+    let (asked, router, place, deadline) = (&asked, &router, &place, Instant::now() + REQUEST);
+    let service = service_fn(|request: Request<Incoming>| async move {
+        let mut request = match whole(request, deadline).await {
+            Ok(request) => request,
+            Err(refused) => return Ok(refused),
+        };
         asked.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(client);
-        router.call(request)
+        place.keep(router.call(request)).await
     });
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS)
-        .max_buf_size(LONGEST_HEAD)
-        .keep_alive(false);
     let idle = async {
         stop.cancelled().await;
         if asked.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
         }
     };
-    let serving = timeout(CONNECTION, builder.serve_connection(TokioIo::new(stream), service));
+    let serving = timeout(CONNECTION, connection().serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         // Whoever hangs up, or speaks another protocol, has its reasons.
         ended = serving => if let Ok(Err(error)) = ended { debug!(%error, "web connection ended") },
+        () = place.given_up().cancelled() => debug!(client.addr = %client, "web connection gave way to others"),
         () = idle => {}
+    }
+}
+
+fn connection() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(REQUEST)
+        .max_buf_size(LONGEST_HEAD)
+        .keep_alive(false);
+    builder
+}
+
+/// The request with all of its body, or what is answered where that is too large or too slow.
+async fn whole(request: Request<Incoming>, deadline: Instant) -> Result<Request<Body>, Response> {
+    let (head, body) = request.into_parts();
+    let too_large = || (StatusCode::PAYLOAD_TOO_LARGE, "This is too much.\n").into_response();
+    if body.size_hint().lower() > LONGEST_BODY as u64 {
+        return Err(too_large());
+    }
+    match timeout_at(deadline, to_bytes(Body::new(body), LONGEST_BODY)).await {
+        Ok(Ok(bytes)) => Ok(Request::from_parts(head, Body::from(bytes))),
+        // Or it broke off, and nobody reads this.
+        Ok(Err(_)) => Err(too_large()),
+        Err(_) => Err((StatusCode::REQUEST_TIMEOUT, "This took too long.\n").into_response()),
     }
 }
 

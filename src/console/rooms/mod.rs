@@ -11,7 +11,7 @@ use std::sync::Arc;
 use axum::{
     Extension, Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, State},
+    extract::State,
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -25,9 +25,6 @@ use super::{
     page::{self, Page},
 };
 use crate::{failure::Explanation, ids::ClientAddr, secret::Secret};
-
-/// The largest form, in bytes: the longest that it holds is the address that a browser has ended at.
-const FORM: usize = 64 * 1024;
 
 /// What the pages have at hand.
 #[derive(Debug)]
@@ -57,7 +54,6 @@ pub(super) fn routes<D: Desk>(rooms: Rooms<D>) -> Router {
         .route("/doctor/{id}", get(examinations::progress::<D>))
         .route("/login", get(entrance::<D>).post(log_in::<D>))
         .route("/logout", post(log_out::<D>))
-        .layer(DefaultBodyLimit::max(FORM))
         .with_state(rooms)
         .route("/console.js", get(|| async { page::script() }))
 }
