@@ -25,6 +25,8 @@ mod entra;
 mod crowds;
 #[path = "mischief/explanations.rs"]
 mod explanations;
+#[path = "mischief/farewells.rs"]
+mod farewells;
 #[path = "mischief/goodbyes.rs"]
 mod goodbyes;
 #[path = "mischief/judged.rs"]
