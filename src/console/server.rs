@@ -93,7 +93,7 @@ async fn answer(
     let (asked, router) = (AtomicBool::new(false), TowerToHyperService::new(router));
     let (asked, router, place, deadline) = (&asked, &router, &place, Instant::now() + REQUEST);
     let service = service_fn(|request: Request<Incoming>| async move {
-        let mut request = match whole(request, deadline).await {
+        let mut request = match whole(request.map(Body::new), deadline).await {
             Ok(request) => request,
             Err(refused) => return Ok(refused),
         };
@@ -127,13 +127,13 @@ fn connection() -> http1::Builder {
 }
 
 /// The request with all of its body, or what is answered where that is too large or too slow.
-async fn whole(request: Request<Incoming>, deadline: Instant) -> Result<Request<Body>, Response> {
+async fn whole(request: Request<Body>, deadline: Instant) -> Result<Request<Body>, Response> {
     let (head, body) = request.into_parts();
     let too_large = || (StatusCode::PAYLOAD_TOO_LARGE, "This is too much.\n").into_response();
     if body.size_hint().lower() > LONGEST_BODY as u64 {
         return Err(too_large());
     }
-    match timeout_at(deadline, to_bytes(Body::new(body), LONGEST_BODY)).await {
+    match timeout_at(deadline, to_bytes(body, LONGEST_BODY)).await {
         Ok(Ok(bytes)) => Ok(Request::from_parts(head, Body::from(bytes))),
         // Or it broke off, and nobody reads this.
         Ok(Err(_)) => Err(too_large()),
@@ -144,4 +144,41 @@ async fn whole(request: Request<Incoming>, deadline: Instant) -> Result<Request<
 async fn rest(error: &io::Error) {
     debug!(%error, "web connection not accepted");
     sleep(REST).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures::{StreamExt as _, stream};
+
+    use super::*;
+
+    async fn answered(body: Body) -> Result<usize, StatusCode> {
+        let request = whole(Request::new(body), Instant::now() + REQUEST).await;
+        let body = request.map_err(|refused| refused.status())?.into_body();
+        Ok(to_bytes(body, usize::MAX).await.unwrap().len())
+    }
+
+    fn pieces(count: usize) -> impl futures::Stream<Item = Result<Vec<u8>, Infallible>> {
+        stream::iter((0..count).map(|_| Ok(vec![b'p'; 1024])))
+    }
+
+    #[tokio::test]
+    async fn a_body_is_taken_to_its_ceiling_and_not_beyond_whether_its_length_is_told_or_not() {
+        let told = |length: usize| Body::from(vec![b'p'; length]);
+        assert_eq!(answered(told(LONGEST_BODY)).await, Ok(LONGEST_BODY));
+        assert_eq!(answered(told(LONGEST_BODY + 1)).await, Err(StatusCode::PAYLOAD_TOO_LARGE));
+        assert_eq!(answered(Body::from_stream(pieces(64))).await, Ok(LONGEST_BODY));
+        let endless = Body::from_stream(pieces(65).chain(stream::pending()));
+        assert_eq!(answered(endless).await, Err(StatusCode::PAYLOAD_TOO_LARGE));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_end_is_waited_for_ten_seconds() {
+        let began = Instant::now();
+        let slow = Body::from_stream(pieces(1).chain(stream::pending()));
+        assert_eq!(answered(slow).await, Err(StatusCode::REQUEST_TIMEOUT));
+        assert!((REQUEST..REQUEST + Duration::from_secs(1)).contains(&began.elapsed()));
+    }
 }
