@@ -3,7 +3,6 @@
 #![cfg(unix)]
 #![allow(unreachable_pub, reason = "nothing here is a library")]
 #![allow(clippy::unwrap_used, reason = "a broken test has to break")]
-#![allow(unreachable_pub, reason = "nothing here is a library")]
 
 mod harness;
 
@@ -15,40 +14,40 @@ mod blame;
 mod certificates;
 #[path = "mischief/chunks.rs"]
 mod chunks;
+#[path = "mischief/crowds.rs"]
+mod crowds;
 #[path = "mischief/delegates.rs"]
 mod delegates;
 #[path = "mischief/echoes.rs"]
 mod echoes;
 #[path = "mischief/entra.rs"]
 mod entra;
-#[path = "mischief/crowds.rs"]
-mod crowds;
 #[path = "mischief/explanations.rs"]
 mod explanations;
 #[path = "mischief/farewells.rs"]
 mod farewells;
 #[path = "mischief/goodbyes.rs"]
 mod goodbyes;
+#[path = "mischief/guesses_told.rs"]
+mod guesses_told;
 #[path = "mischief/judged.rs"]
 mod judged;
 #[path = "mischief/letters.rs"]
 mod letters;
 #[path = "mischief/lines.rs"]
 mod lines;
-#[path = "mischief/guesses_told.rs"]
-mod guesses_told;
 #[path = "mischief/loss.rs"]
 mod loss;
-#[path = "mischief/others.rs"]
-mod others;
-#[path = "mischief/repeated.rs"]
-mod repeated;
-#[path = "mischief/pages.rs"]
-mod pages;
 #[path = "mischief/many.rs"]
 mod many;
 #[path = "mischief/metrics.rs"]
 mod metrics;
+#[path = "mischief/others.rs"]
+mod others;
+#[path = "mischief/pages.rs"]
+mod pages;
+#[path = "mischief/repeated.rs"]
+mod repeated;
 #[path = "mischief/senders.rs"]
 mod senders;
 #[path = "mischief/strangers.rs"]
