@@ -6,7 +6,7 @@ use rustls::{AlertDescription, Error as TlsError, ServerConfig, crypto::aws_lc_r
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::{certificate::Certificate, tls::install_cryptography};
+use super::{ahead::Ahead, certificate::Certificate, tls::install_cryptography};
 
 /// Shakes hands with clients, TLS 1.2 and 1.3, by one certificate.
 #[derive(Clone)]
@@ -131,14 +131,14 @@ impl Acceptor {
     ///
     /// # Errors
     /// [`HandshakeError`]; the client has been sent the alert that belongs to it.
-    pub async fn accept(&self, stream: TcpStream) -> Result<TlsStream<TcpStream>, HandshakeError> {
+    pub async fn accept(&self, stream: TcpStream) -> Result<TlsStream<Ahead>, HandshakeError> {
         let mut first = [0; 4];
         match stream.peek(&mut first).await {
             Ok(0) | Err(_) => return Err(HandshakeError::Gone),
             Ok(4) if is_hello_of_ssl_2(first) => return Err(HandshakeError::TooOld),
             Ok(_) => (),
         }
-        self.0.accept(stream).await.map_err(|error| HandshakeError::new(&error))
+        self.0.accept(Ahead::new(stream)).await.map_err(|error| HandshakeError::new(&error))
     }
 }
 

@@ -16,7 +16,10 @@ use tokio::{
 };
 use tokio_rustls::{client, server};
 
-use super::accept::{Acceptor, HandshakeError};
+use super::{
+    accept::{Acceptor, HandshakeError},
+    ahead::Ahead,
+};
 
 /// How much one read asks for before the splice: a login fits, and a capability list.
 const READ: usize = 4096;
@@ -27,9 +30,9 @@ pub enum Stream {
     /// In clear.
     Plain(TcpStream),
     /// TLS with an upstream, whose certificate was verified.
-    Upstream(Box<client::TlsStream<TcpStream>>),
+    Upstream(Box<client::TlsStream<Ahead>>),
     /// TLS with a client, who was shown a certificate of ours.
-    Client(Box<server::TlsStream<TcpStream>>),
+    Client(Box<server::TlsStream<Ahead>>),
     /// Given up in a handshake that failed.
     Closed,
 }
@@ -62,8 +65,8 @@ impl Stream {
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         match self {
             Self::Plain(stream) => stream.peer_addr(),
-            Self::Upstream(stream) => stream.get_ref().0.peer_addr(),
-            Self::Client(stream) => stream.get_ref().0.peer_addr(),
+            Self::Upstream(stream) => stream.get_ref().0.tcp().peer_addr(),
+            Self::Client(stream) => stream.get_ref().0.tcp().peer_addr(),
             Self::Closed => Err(io::ErrorKind::NotConnected.into()),
         }
     }

@@ -20,7 +20,10 @@ use tokio::{
 };
 
 /// What one read may bring: a TLS record (RFC 8446 §5.1).
-const SCRATCH: usize = 16 * 1024;
+const RECORD: usize = 16 * 1024;
+
+/// What is read until it is written: several records, so that a large message costs a few system calls.
+const SCRATCH: usize = 4 * RECORD;
 
 /// How long a session may be quiet once the upstream has said that it is done. What it sent before is
 /// still delivered, however slowly the client reads.
@@ -124,6 +127,8 @@ struct Pump {
     /// Written to the other side since it was last flushed.
     unflushed: bool,
     state: Flow,
+    /// What the reading side broke with, behind what is unsent.
+    failed: Option<io::Error>,
     /// The other side is gone: what is read is of no use.
     discards: bool,
     carried: u64,
@@ -151,6 +156,7 @@ impl Pump {
             unsent: early.freeze(),
             unflushed: false,
             state: Flow::Open,
+            failed: None,
             discards: false,
         }
     }
@@ -186,6 +192,9 @@ impl Pump {
     {
         loop {
             ready!(self.poll_write_unsent(cx, to)).map_err(Broken::Writing)?;
+            if let Some(error) = self.failed.take() {
+                return Poll::Ready(Err(Broken::Reading(error)));
+            }
             match self.state {
                 Flow::Done => return Poll::Ready(Ok(())),
                 Flow::Ended if self.discards => self.state = Flow::Done,
@@ -237,7 +246,7 @@ impl Pump {
         Poll::Ready(Ok(()))
     }
 
-    /// Reads once through the thread's scratch buffer and writes what the other side takes of it.
+    /// Reads what is at hand through the thread's scratch buffer and writes what the other side takes of it.
     fn poll_move<R, W>(
         &mut self,
         cx: &mut Context<'_>,
@@ -251,22 +260,12 @@ impl Pump {
     {
         THREAD_SCRATCH.with_borrow_mut(|scratch| {
             let mut buffer = ReadBuf::new(scratch);
-            match ready!(Pin::new(from).poll_read(cx, &mut buffer)) {
-                Ok(()) => (),
-                // A peer that closes TCP without TLS's own goodbye has ended all the same.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => (),
-                Err(error) => return Poll::Ready(Err(Broken::Reading(error))),
-            }
+            ready!(self.poll_fill(cx, from, &mut buffer, seen));
             let chunk = buffer.filled();
-            if chunk.is_empty() {
-                self.state = Flow::Ended;
-                return Poll::Ready(Ok(()));
-            }
-            if self.discards {
+            if chunk.is_empty() || self.discards {
                 return Poll::Ready(Ok(()));
             }
             self.carried += chunk.len() as u64;
-            seen(chunk);
             let taken = match Pin::new(to).poll_write(cx, chunk) {
                 Poll::Ready(Ok(taken)) => taken,
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(Broken::Writing(error))),
@@ -276,6 +275,38 @@ impl Pump {
             self.unsent = Bytes::copy_from_slice(&chunk[taken..]);
             Poll::Ready(Ok(()))
         })
+    }
+
+    /// Reads while more is at hand and another record has room, and notes how the reading side ends. Pending where
+    /// there is nothing.
+    fn poll_fill<R: AsyncRead + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut R,
+        buffer: &mut ReadBuf<'_>,
+        seen: &mut impl FnMut(&[u8]),
+    ) -> Poll<()> {
+        while buffer.remaining() >= RECORD {
+            let before = buffer.filled().len();
+            match Pin::new(&mut *from).poll_read(cx, buffer) {
+                Poll::Pending if before == 0 => return Poll::Pending,
+                Poll::Pending => break,
+                Poll::Ready(Ok(())) if buffer.filled().len() > before => {
+                    if !self.discards {
+                        seen(&buffer.filled()[before..]);
+                    }
+                    continue;
+                }
+                Poll::Ready(Ok(())) => self.state = Flow::Ended,
+                // A peer that closes TCP without TLS's own goodbye has ended all the same.
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    self.state = Flow::Ended;
+                }
+                Poll::Ready(Err(error)) => self.failed = Some(error),
+            }
+            break;
+        }
+        Poll::Ready(())
     }
 }
 

@@ -16,7 +16,7 @@ use rustls_platform_verifier::Verifier as PlatformVerifier;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::{Endpoint, distrust::Naming};
+use super::{Endpoint, ahead::Ahead, distrust::Naming};
 
 /// Makes aws-lc-rs the process's cryptography, which every TLS configuration and the HTTP client
 /// then use. Harmless when called again.
@@ -100,9 +100,9 @@ impl Trust {
     ///
     /// # Errors
     /// What the handshake failed with; a refused certificate is in the error's text.
-    pub async fn connect(&self, endpoint: &Endpoint, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    pub async fn connect(&self, endpoint: &Endpoint, stream: TcpStream) -> io::Result<TlsStream<Ahead>> {
         let name = ServerName::try_from(endpoint.host.clone()).map_err(io::Error::other)?;
-        TlsConnector::from(self.config_for(endpoint)).connect(name, stream).await
+        TlsConnector::from(self.config_for(endpoint)).connect(name, Ahead::new(stream)).await
     }
 
     fn config_for(&self, endpoint: &Endpoint) -> Arc<ClientConfig> {
