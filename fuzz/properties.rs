@@ -166,6 +166,7 @@ fn login(choice: u8) -> UpstreamLogin {
         access_token,
         introduced_as: "pc.example.com".to_owned(),
         starttls: choice & 2 != 0,
+        known: None,
     }
 }
 

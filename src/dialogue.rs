@@ -5,7 +5,7 @@
 //! refused the access token. Both read bytes and write bytes and do nothing else: no socket, no
 //! clock, no log, no configuration. The story in `session` drives them.
 
-use std::{collections::HashSet, ops::Deref};
+use std::{collections::HashSet, ops::Deref, sync::Arc};
 
 use bytes::BytesMut;
 use zeroize::Zeroize as _;
@@ -246,6 +246,17 @@ pub struct UpstreamLogin {
     pub introduced_as: String,
     /// The line is in clear at first and must be encrypted before anything is shown.
     pub starttls: bool,
+    /// What an earlier login to the same mailbox has learned.
+    pub known: Option<Arc<Known>>,
+}
+
+/// What a login has asked an upstream for, and the next one to the same mailbox need not ask again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// The response may go along with the command that shows it (RFC 4959).
+    pub initial_response: bool,
+    /// The capabilities of the open mailbox, where its OK does not tell them.
+    pub capabilities: Option<Capabilities>,
 }
 
 /// So many bytes of a secret in a row are no coincidence.
@@ -302,6 +313,9 @@ pub trait UpstreamDialogue {
 
     /// Where in the conversation we are, for logs: `await-greeting`, …
     fn phase(&self) -> &'static str;
+
+    /// What need not be asked again, once the dialogue is over; `None` where nothing was asked.
+    fn learned(&self) -> Option<Known>;
 }
 
 /// What an upstream dialogue wants next.
@@ -455,6 +469,7 @@ mod tests {
             access_token,
             introduced_as: String::new(),
             starttls: false,
+            known: None,
         };
         let cases = [
             (format!("NO bad {base64}, or {TOKEN}?"), "NO bad [our token], or [our token]?"),

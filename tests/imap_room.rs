@@ -2,9 +2,15 @@
 
 mod rooms;
 
+use std::sync::Arc;
+
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use bytes::BytesMut;
 use footbridge::{
-    dialogue::{ClientDialogue as _, Protocol, Violation, Welcome},
+    dialogue::{
+        ClientDialogue as _, Known, Protocol, UpstreamDialogue as _, UpstreamLogin, UpstreamStep, Violation,
+        Welcome,
+    },
     failure::Failure,
     imap::Imap,
     sasl::Credentials,
@@ -290,6 +296,52 @@ fn exchange_online_lets_us_in() {
     let capabilities = Some(capabilities(&["IMAP4rev1", "IDLE"]));
     assert_eq!(end, Some(Ok(Welcome { text: "AUTHENTICATE completed.".to_owned(), capabilities })));
     assert_eq!(left, b"* 1 EXISTS\r\n");
+}
+
+/// What a login to `said` writes that knows this, and what it has learned in the end.
+fn acquainted(known: Option<&Known>, said: &str) -> (String, Option<Known>, Option<Welcome>) {
+    let mut upstream = Imap::upstream(UpstreamLogin { known: known.cloned().map(Arc::new), ..login() });
+    let (mut input, mut out) = (BytesMut::from(said), BytesMut::new());
+    let welcome = match upstream.advance(&mut input, &mut out) {
+        Ok(UpstreamStep::Ready(welcome)) => Some(welcome),
+        Ok(UpstreamStep::NeedInput | UpstreamStep::StartTls) | Err(_) => None,
+    };
+    (String::from_utf8_lossy(&out).into_owned(), upstream.learned(), welcome)
+}
+
+#[test]
+fn what_one_login_has_asked_the_next_one_does_not() {
+    let told = "* CAPABILITY IMAP4rev1 IDLE\r\nF3 OK CAPABILITY completed.\r\n";
+    let first = format!("{GREETING}{CAPABILITY}F2 OK AUTHENTICATE completed.\r\n{told}");
+    let (_, learned, first) = acquainted(None, &first);
+    let known = Known { initial_response: true, capabilities: Some(capabilities(&["IMAP4rev1", "IDLE"])) };
+    assert_eq!(learned.as_ref(), Some(&known));
+    let second = format!("{GREETING}F1 OK AUTHENTICATE completed.\r\n");
+    let (out, learned, second) = acquainted(Some(&known), &second);
+    assert_eq!(out, "F1 AUTHENTICATE XOAUTH2 dXNlcg==\r\n");
+    assert_eq!((learned, second), (None, first));
+}
+
+#[test]
+fn what_an_upstream_tells_of_its_own_accord_stands_above_what_is_known() {
+    let known = Known { initial_response: true, capabilities: Some(capabilities(&["IDLE"])) };
+    let said = "* OK [CAPABILITY IMAP4rev1] hello\r\n+ \r\nF1 OK [CAPABILITY MOVE] done\r\n";
+    let (out, learned, welcome) = acquainted(Some(&known), said);
+    assert_eq!(out, "F1 AUTHENTICATE XOAUTH2\r\ndXNlcg==\r\n");
+    let told = Some(capabilities(&["MOVE"]));
+    assert_eq!((learned, welcome), (None, Some(Welcome { text: "done".to_owned(), capabilities: told })));
+}
+
+#[test]
+fn an_upstream_without_initial_responses_is_remembered_as_such() {
+    let greeting = "* OK [CAPABILITY IMAP4rev1] hello\r\n+ \r\n";
+    let said = format!("{greeting}F1 OK done\r\n* CAPABILITY IDLE\r\nF2 OK\r\n");
+    let (_, learned, _) = acquainted(None, &said);
+    let known = Known { initial_response: false, capabilities: Some(capabilities(&["IDLE"])) };
+    assert_eq!(learned, Some(known.clone()));
+    let (out, _, welcome) = acquainted(Some(&known), &format!("{GREETING}+ \r\nF1 OK done\r\n"));
+    assert_eq!(out, "F1 AUTHENTICATE XOAUTH2\r\ndXNlcg==\r\n");
+    assert_eq!(welcome.unwrap().capabilities, known.capabilities);
 }
 
 /// What came between the OK and the end of CAPABILITY, the capabilities that follow from it, and what

@@ -90,6 +90,7 @@ async fn attempt<P: Protocol>(
         access_token: token,
         introduced_as: String::new(),
         starttls: endpoint.tls == UpstreamTls::StartTls,
+        known: None,
     });
     let way = Way {
         names: &tools.names,

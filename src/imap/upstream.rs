@@ -9,7 +9,7 @@ use bytes::BytesMut;
 use super::wire::{Frame, Reply, Status, Text, frame};
 use crate::{
     dialogue::{
-        Capabilities, Ceilings, Rejected, UpstreamDialogue, UpstreamLogin, UpstreamStep, Welcome, put,
+        Capabilities, Ceilings, Known, Rejected, UpstreamDialogue, UpstreamLogin, UpstreamStep, Welcome, put,
     },
     failure::Failure,
     sasl::error_challenge,
@@ -31,6 +31,10 @@ pub struct Upstream {
     state: State,
     /// What came behind the OK to AUTHENTICATE and is the client's: all but capabilities.
     kept: BytesMut,
+    /// The response goes along with the command.
+    initial_response: bool,
+    /// What was found out by asking.
+    learned: Option<Known>,
 }
 
 enum State {
@@ -70,7 +74,14 @@ enum Heard<'a> {
 
 impl Upstream {
     pub(super) fn new(login: UpstreamLogin) -> Self {
-        Self { login, commands: 0, state: State::AwaitGreeting, kept: BytesMut::new() }
+        Self {
+            login,
+            commands: 0,
+            state: State::AwaitGreeting,
+            kept: BytesMut::new(),
+            initial_response: false,
+            learned: None,
+        }
     }
 
     /// Takes one reply; `None` where the next is due.
@@ -85,7 +96,9 @@ impl Upstream {
             }
             (State::AwaitCapabilities { told }, Heard::Done(text)) => {
                 let told = text.capabilities().or_else(|| told.take()).unwrap_or_default();
-                self.authenticate(&told, out);
+                let initial_response = takes_initial_response(&told);
+                self.learned = Some(Known { initial_response, capabilities: None });
+                self.authenticate(initial_response, out);
             }
             (State::AwaitContinuation, Heard::Continue(_)) => self.respond(out),
             (State::AwaitOutcome { challenge: challenge @ None, .. }, Heard::Continue(said)) => {
@@ -94,6 +107,8 @@ impl Upstream {
             }
             (State::AwaitOutcome { told, .. }, Heard::Done(text)) => {
                 let capabilities = text.capabilities().or_else(|| told.take());
+                let known = || self.login.known.as_ref()?.capabilities.clone();
+                let capabilities = capabilities.or_else(known);
                 let text = self.login.redact(text.words());
                 if capabilities.is_some() {
                     self.state = State::Over;
@@ -106,6 +121,8 @@ impl Upstream {
             (State::AwaitNewCapabilities { told, text: welcome }, Heard::Done(text)) => {
                 let capabilities = text.capabilities().or_else(|| told.take());
                 let text = std::mem::take(welcome);
+                let initial_response = self.initial_response;
+                self.learned = Some(Known { initial_response, capabilities: capabilities.clone() });
                 self.state = State::Over;
                 return Ok(Some(UpstreamStep::Ready(Welcome { text, capabilities })));
             }
@@ -192,23 +209,29 @@ impl Upstream {
             put(out, &[]);
             self.state = State::AwaitStartTls;
         } else if let Some(told) = text.capabilities() {
-            self.authenticate(&told, out);
+            self.authenticate(takes_initial_response(&told), out);
         } else {
             self.ask(out);
         }
     }
 
+    /// Asks what the upstream can, or goes on where that is known.
     fn ask(&mut self, out: &mut BytesMut) {
+        if let Some(known) = self.login.known.clone() {
+            self.authenticate(known.initial_response, out);
+            return;
+        }
         self.command("CAPABILITY", out);
         put(out, &[]);
         self.state = State::AwaitCapabilities { told: None };
     }
 
     /// The response goes along with the command where that is known (RFC 4959 §3): a round trip less.
-    fn authenticate(&mut self, told: &Capabilities, out: &mut BytesMut) {
+    fn authenticate(&mut self, initial_response: bool, out: &mut BytesMut) {
         self.command("AUTHENTICATE ", out);
         out.extend_from_slice(self.login.mechanism.name().as_bytes());
-        if told.0.iter().any(|name| name.eq_ignore_ascii_case("SASL-IR")) {
+        self.initial_response = initial_response;
+        if initial_response {
             out.extend_from_slice(b" ");
             self.respond(out);
         } else {
@@ -290,6 +313,10 @@ fn is_temporary(text: Text) -> bool {
         || WORDS.iter().any(|known| words.contains(known))
 }
 
+fn takes_initial_response(told: &Capabilities) -> bool {
+    told.0.iter().any(|name| name.eq_ignore_ascii_case("SASL-IR"))
+}
+
 fn without_tag(line: &str) -> &str {
     line.split_once(' ').map_or(line, |(_, rest)| rest)
 }
@@ -316,6 +343,10 @@ impl UpstreamDialogue for Upstream {
 
     fn tls_started(&mut self) {
         self.state = State::Encrypted;
+    }
+
+    fn learned(&self) -> Option<Known> {
+        self.learned.clone()
     }
 
     fn phase(&self) -> &'static str {

@@ -28,6 +28,10 @@ impl Default for Timing {
     }
 }
 
+/// How long a mailbox is not asked again what its server can. Servers are updated under their mailboxes; a client that
+/// is told of something new an hour late has lost nothing.
+pub const ACQUAINTANCE: Duration = Duration::from_hours(1);
+
 /// One request to the authority, from connect to the end of the answer. Entra answers in well under
 /// a second; whoever takes longer than this has lost the request.
 pub const TOKEN_REQUEST: Duration = Duration::from_secs(20);

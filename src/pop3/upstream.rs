@@ -8,7 +8,7 @@ use bytes::BytesMut;
 
 use super::wire::{Reply, code};
 use crate::{
-    dialogue::{Rejected, UpstreamDialogue, UpstreamLogin, UpstreamStep, Welcome, put},
+    dialogue::{Known, Rejected, UpstreamDialogue, UpstreamLogin, UpstreamStep, Welcome, put},
     failure::Failure,
     sasl::error_challenge,
 };
@@ -132,6 +132,11 @@ impl UpstreamDialogue for Upstream {
 
     fn tls_started(&mut self) {
         self.state = State::Encrypted;
+    }
+
+    /// Nothing is asked.
+    fn learned(&self) -> Option<Known> {
+        None
     }
 
     fn phase(&self) -> &'static str {

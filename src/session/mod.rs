@@ -9,6 +9,7 @@
 //! only the check makes, or a [`Recognised`], which only an address of the mappings file makes); a packet to
 //! the upstream for a stranger; a splice before the client was told that it is in.
 
+mod acquaintance;
 mod client;
 mod entrance;
 mod house;

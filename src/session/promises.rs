@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::Provider;
+use super::{Provider, acquaintance::Acquaintance};
 use crate::{
     account::Accounts,
     dialogue::{Capabilities, Protocol},
@@ -24,6 +24,8 @@ pub struct Promises {
     /// The upstreams that some account may get, with what is known of them before a login.
     upstreams: HashMap<ProtocolKind, HashMap<Endpoint, Capabilities>>,
     learned: Arc<Mutex<HashMap<(ProtocolKind, Endpoint), Learned>>>,
+    /// What mailboxes need not be asked again; a reload has all of them asked.
+    pub(super) acquaintance: Acquaintance,
 }
 
 #[derive(Debug, Default)]
@@ -49,7 +51,7 @@ impl Promises {
                 }
             }
         }
-        Self { upstreams, learned: Arc::default() }
+        Self { upstreams, learned: Arc::default(), acquaintance: Acquaintance::default() }
     }
 
     /// The same for another configuration: what was learned is kept.

@@ -72,12 +72,16 @@ async fn attempt<P: Protocol>(
     (provider, endpoint): (&Provider, &Endpoint),
     record: &mut Record,
 ) -> Result<Upstream, Verdict> {
+    let acquaintance = &house.promises.acquaintance;
+    let known = acquaintance.with(P::KIND, endpoint, permit.mailbox());
+    let relied = known.is_some();
     let mut dialogue = P::upstream(UpstreamLogin {
         mechanism: provider.mechanism,
         response: sasl::response(provider.mechanism, permit.user(), &access.token),
         access_token: access.token.clone(),
         introduced_as: visit.introduced_as.clone(),
         starttls: endpoint.tls == UpstreamTls::StartTls,
+        known,
     });
     let deadline = visit.deadline.min(Instant::now() + timing::UPSTREAM_LOGIN);
     record.phase("upstream/dial");
@@ -102,9 +106,16 @@ async fn attempt<P: Protocol>(
                     warn!(upstream.addr = %endpoint, promised = ?broken, "upstream lacks what clients were promised");
                 }
             }
+            if let Some(learned) = dialogue.learned() {
+                acquaintance.keep(P::KIND, endpoint, permit.mailbox(), learned);
+            }
             Ok(Upstream { conn, welcome })
         }
         Err(Trouble::Rejected(Rejected { failure, said })) => {
+            if relied {
+                // Perhaps it is not as it was.
+                acquaintance.forget(P::KIND, endpoint, permit.mailbox());
+            }
             if dialled {
                 record.phase(&format!("upstream/{}", dialogue.phase()));
             }

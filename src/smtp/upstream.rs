@@ -8,7 +8,7 @@ use bytes::BytesMut;
 
 use super::wire::{Reply, is_domain};
 use crate::{
-    dialogue::{Capabilities, Rejected, UpstreamDialogue, UpstreamLogin, UpstreamStep, Welcome, put},
+    dialogue::{Capabilities, Known, Rejected, UpstreamDialogue, UpstreamLogin, UpstreamStep, Welcome, put},
     failure::{Failure, printable},
     sasl::error_challenge,
 };
@@ -185,6 +185,11 @@ impl UpstreamDialogue for Upstream {
 
     fn tls_started(&mut self) {
         self.state = State::Encrypted;
+    }
+
+    /// EHLO is said on every connection (RFC 5321 §4.1.1.1), and answers all that is asked.
+    fn learned(&self) -> Option<Known> {
+        None
     }
 
     fn phase(&self) -> &'static str {

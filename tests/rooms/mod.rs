@@ -128,6 +128,7 @@ pub(crate) fn login() -> UpstreamLogin {
         access_token: Secret::new("opaque-token"),
         introduced_as: "pc.example.com".to_owned(),
         starttls: false,
+        known: None,
     }
 }
 
