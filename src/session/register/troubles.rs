@@ -48,7 +48,7 @@ impl Trouble {
 
 /// What stays the same where a server says each time for how long, or when.
 fn without_numbers(text: &str) -> String {
-    text.chars().filter(|char| !char.is_ascii_hexdigit()).collect()
+    text.chars().filter(|char| !char.is_ascii_digit()).collect()
 }
 
 /// The latest troubles: those of accounts, and those of strangers.
