@@ -288,6 +288,20 @@ mod tests {
     }
 
     #[test]
+    fn an_address_stands_for_its_account_as_long_as_the_latest_accounts_give_it_to_that_account() {
+        let from = ClientAddr::new("10.1.2.3:9".parse().unwrap());
+        let device = |login: &str, network: &str| Account {
+            no_password_from: vec![network.parse().unwrap()],
+            ..fixture(&[login])
+        };
+        let before = device("ann@example.com", "10.1.2.3/32");
+        let still = |account| stands_for(&Accounts::new(vec![account]), from, &before);
+        assert!(still(device("ann@example.com", "10.1.2.0/24")));
+        assert!(!still(device("ann@example.com", "10.1.2.4/32")));
+        assert!(!still(device("bob@example.com", "10.1.2.3/32")), "it stands for somebody else now");
+    }
+
+    #[test]
     fn an_authzid_other_than_the_login_is_denied() {
         for (authzid, expected) in
             [("", None), ("Ann@Example.com", None), ("bob@example.com", Some(Denied::ForeignAuthzid))]

@@ -35,9 +35,8 @@ senders = [\"printers@contoso.com\"]
 ";
 
 /// Every peer in `proxy_protocol` says by a header of 40 bytes which address it has, and an address in `no_password_from`
-/// is all that a mail needs. So with both, all of 10.0.0.0/8 - the network that the examples of `proxy_protocol` show, and
-/// the devices' own - can send as the printer. A network of devices wider than /24 is refused for that very reason ("all
-/// in it could send mail"): one of balancers has to be as well, at least where it holds the device itself, unless
+/// is all that a mail needs. So with both, all of 10.0.0.0/8 could send as the printer. A network of devices wider than
+/// /24 is refused for that very reason ("all in it could send mail"), and so is one of balancers, unless
 /// `accept_risk = true`.
 #[test]
 fn a_device_is_not_known_by_an_address_that_a_wide_network_of_peers_may_claim() {
@@ -51,9 +50,8 @@ fn a_device_is_not_known_by_an_address_that_a_wide_network_of_peers_may_claim() 
 }
 
 /// Somebody sends from a device's address, the operator takes the address out of `no_password_from` and reloads: that is
-/// all there is to take away, as there is no password that could be changed. Who has a connection open, before its first mail
-/// or behind it, sends on as long as it likes, since a session keeps the house that it was born in. A session whose only
-/// proof was an address that proves nothing any more has to end, as those of removed accounts do.
+/// all there is to take away, as there is no password that could be changed. A session whose only proof was an address
+/// that proves nothing any more ends, before its first mail or behind it, as those of removed accounts do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_that_is_taken_out_of_the_mappings_sends_no_more() {
     let world = World::with(|config, _, exchange| {

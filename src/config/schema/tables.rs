@@ -315,7 +315,11 @@ pub(in crate::config) const ACCOUNT: Keys = Keys {
             "Devices that cannot log in to SMTP are this account, by their address; needs senders.",
         ),
         key("senders", TEXTS, "The envelope senders that mail may have: addresses, or \"*@contoso.com\"."),
-        key("accept_risk", Boolean, "no_password_from may have wide networks and this machine's gateway."),
+        key(
+            "accept_risk",
+            Boolean,
+            "no_password_from may have wide networks and this machine's gateway, and proxy_protocol wide networks.",
+        ),
     ],
     later: &["max_sends"],
 };

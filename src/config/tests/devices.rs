@@ -139,3 +139,19 @@ fn the_gateway_of_the_machine_is_no_device() {
     assert_eq!(said("no_password_from = [\"172.17.0.2\"]"), None);
     assert_eq!(said("no_password_from = [\"172.17.0.1\"]\naccept_risk = true"), None);
 }
+
+#[test]
+fn a_device_is_not_known_by_what_a_wide_network_of_load_balancers_says() {
+    let said = |kind: &str, proxies: &str, more: &str| {
+        let listener = format!("protocol = \"{kind}\"");
+        let main = with(MAIN, &listener, &format!("{listener}\nproxy_protocol = [{proxies}]"));
+        let lines = format!("no_password_from = [\"10.1.2.3\"]\nsenders = [\"a@b\"]\n{more}");
+        printed(&main, &device(&lines))
+    };
+    let wide = said("smtp", "\"10.9.0.1\", \"10.0.0.0/8\"", "");
+    let expected = "mappings.toml:3:21: all of 10.0.0.0/8 may say that they are \"10.1.2.3\"";
+    assert!(causes(&wide).len() == 1 && wide.starts_with(expected), "{wide}");
+    assert_eq!(said("smtp", "\"10.9.0.0/24\", \"::1\"", ""), "");
+    assert_eq!(said("smtp", "\"10.0.0.0/8\"", "accept_risk = true"), "");
+    assert_eq!(said("imap", "\"10.0.0.0/8\"", ""), "", "nobody sends there");
+}
