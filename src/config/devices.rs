@@ -134,7 +134,9 @@ fn device(item: &Item<'_>, beside: &Beside<'_, '_>, accepted: bool, taken: &mut 
         item.wrong(cause, "name the devices' own addresses, or accept it with accept_risk = true");
         return None;
     }
-    if let Some(wide) = beside.around.announcers.iter().find(|wide| !accepted && is_wide(**wide)) {
+    if let Some(wide) =
+        beside.around.announcers.iter().find(|wide| !accepted && is_wide(**wide) && !is_here(**wide))
+    {
         let cause = format!(
             "all of {wide} may say that they are {written}: proxy_protocol of a listener for smtp believes them"
         );
@@ -166,6 +168,11 @@ fn device(item: &Item<'_>, beside: &Beside<'_, '_>, accepted: bool, taken: &mut 
 fn is_wide(network: IpNet) -> bool {
     let narrowest = if network.addr().is_ipv4() { WIDEST.0 } else { WIDEST.1 };
     network.prefix_len() < narrowest
+}
+
+/// Whether a network is this machine's own, of which 127.0.0.0/8 is no more than one.
+fn is_here(network: IpNet) -> bool {
+    network.network().is_loopback() && network.broadcast().is_loopback()
 }
 
 /// The envelope senders that may be named.

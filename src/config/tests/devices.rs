@@ -152,6 +152,8 @@ fn a_device_is_not_known_by_what_a_wide_network_of_load_balancers_says() {
     let expected = "mappings.toml:3:21: all of 10.0.0.0/8 may say that they are \"10.1.2.3\"";
     assert!(causes(&wide).len() == 1 && wide.starts_with(expected), "{wide}");
     assert_eq!(said("smtp", "\"10.9.0.0/24\", \"::1\"", ""), "");
+    assert_eq!(said("smtp", "\"127.0.0.0/8\"", ""), "", "all of it is this machine");
+    assert_ne!(said("smtp", "\"127.0.0.0/7\"", ""), "");
     assert_eq!(said("smtp", "\"10.0.0.0/8\"", "accept_risk = true"), "");
     assert_eq!(said("imap", "\"10.0.0.0/8\"", ""), "", "nobody sends there");
 }
