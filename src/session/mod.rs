@@ -286,6 +286,9 @@ async fn relay<P: Protocol>(ends: Ends, house: &House, record: &mut Record) -> R
     let mut at_line = true;
     let glance = |chunk: &[u8]| {
         // A short read of whole lines is a reply by itself. Any other is mail, in which anything may stand.
+        if chunk.is_empty() {
+            return;
+        }
         let begins = std::mem::replace(&mut at_line, chunk.ends_with(b"\r\n"));
         if begins
             && at_line
