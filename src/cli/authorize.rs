@@ -4,7 +4,9 @@ use std::{
     env,
     io::{self, BufRead as _, IsTerminal as _, Write as _},
     path::Path,
+    pin::Pin,
     process::ExitCode,
+    task::Poll,
     thread,
     time::Duration,
 };
@@ -59,15 +61,17 @@ async fn authorized(path: &Path, wanted: &Authorize, no_browser: bool) -> Result
     let beside = Beside::of(&state_dir).with_patience(PATIENCE);
     match beside.post::<Begun>("/authorize", wanted).await {
         Ok(begun) => {
+            let interruption = interruption().await;
             tell(&begun, no_browser);
-            finished(&begun, &Through::Bridge(&beside)).await
+            finished(&begun, &Through::Bridge(&beside), interruption).await
         }
         Err(Unanswered::NoServe(_) | Unanswered::NotHere) => {
             ours(&state_dir, "authorize")?;
             let alone = alone(path).await?;
             let begun = alone.begin(wanted).await.map_err(|why| explained(&why))?;
+            let interruption = interruption().await;
             tell(&begun, no_browser);
-            let ended = finished(&begun, &Through::Alone(&alone)).await;
+            let ended = finished(&begun, &Through::Alone(&alone), interruption).await;
             alone.finish().await;
             ended
         }
@@ -120,7 +124,26 @@ impl Through<'_> {
     }
 }
 
-async fn finished(begun: &Begun, through: &Through<'_>) -> Result<String, String> {
+/// A person who interrupts.
+type Interruption = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Waits for an interruption from here on: one that comes before anybody looks is not lost, nor does it end the process.
+async fn interruption() -> Interruption {
+    let mut interruption: Interruption = Box::pin(async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    });
+    // The first look is what begins it.
+    let is_over = std::future::poll_fn(|cx| Poll::Ready(interruption.as_mut().poll(cx).is_ready())).await;
+    if is_over { Box::pin(std::future::ready(())) } else { interruption }
+}
+
+async fn finished(
+    begun: &Begun,
+    through: &Through<'_>,
+    mut interruption: Interruption,
+) -> Result<String, String> {
     let mut lines = match &begun.way {
         Way::Browser { .. } => Some(pasted_lines()),
         Way::Device { .. } => None,
@@ -133,9 +156,7 @@ async fn finished(begun: &Begun, through: &Through<'_>) -> Result<String, String
             }
         };
         tokio::select! {
-            // The first to be polled, so that the signal is awaited before anything is begun.
-            biased;
-            _ = tokio::signal::ctrl_c() => return Err(through.interrupted(begun)),
+            () = &mut interruption => return Err(through.interrupted(begun)),
             progress = through.progress(&begun.id) => match progress? {
                 Progress::Pending => {}
                 Progress::Done { signed_in, expires_at } => return Ok(done(begun, signed_in, expires_at)),
