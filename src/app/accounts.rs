@@ -14,7 +14,7 @@ use crate::{
     account::{Account, Accounts, LoginPattern},
     config::Config,
     failure::Explanation,
-    oauth::{Shelf, TokenStatus},
+    oauth::{Shelf, Standing, TokenStatus},
     session::{Entry, House},
     store::{Store, StoreError},
 };
@@ -47,6 +47,14 @@ pub struct AccountRow {
     /// When the app's secret or certificate ends.
     #[serde(with = "rfc3339::option")]
     pub credential_expires: Option<OffsetDateTime>,
+}
+
+impl AccountRow {
+    /// Whether nobody has to do anything about its token.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        Standing::ALL.into_iter().all(|standing| standing.is_well() || standing.name() != self.state)
+    }
 }
 
 /// A login that did not reach the mailbox.

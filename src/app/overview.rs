@@ -82,19 +82,19 @@ pub(super) fn measures(bridge: &Bridge) -> Measures {
 
 fn in_words(row: AccountRow, settings: Vec<Setting>, now: SystemTime) -> Row {
     let since = |at: OffsetDateTime| ago(at.into(), now);
+    let is_well = row.is_well();
     let last_failure = row.last_failure.map(|last| Failed {
         when: last.at.map(since).unwrap_or_default(),
         why: Explanation::new(last.cause, last.cure),
     });
     let consent = [(Grant::AuthorizationCode, Ways::Both), (Grant::DeviceCode, Ways::Device)];
     let consent = consent.into_iter().find(|(grant, _)| grant.name() == row.grant).map(|(_, ways)| ways);
-    let ill = [Standing::ConsentNeeded, Standing::Failing];
     Row {
+        is_well,
         login: row.login,
         mailbox: row.mailbox.unwrap_or_else(|| "by login".to_owned()),
         app: row.app,
         grant: row.grant.replace('_', " "),
-        is_well: !ill.iter().any(|standing| standing.name() == row.state),
         state: state(&row.state).to_owned(),
         trouble: row.trouble,
         expires: row.expires_at.map(|at| ahead(at.into(), now)),

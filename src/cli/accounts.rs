@@ -39,20 +39,36 @@ pub(super) fn run(path: &Path, json: bool, forget: Option<&str>) -> ExitCode {
     if let Some(login) = forget {
         let asked = block_on(beside.post("/accounts/forget", &Forget { login: login.to_owned() }));
         let done = |stored: &Stored| stored.forget(login).map_err(|why| explained(&why));
-        return print(answer(asked, path, &state_dir, done).map(|forgotten| told(&forgotten, json)));
+        return match answer(asked, path, &state_dir, done) {
+            Ok(forgotten) => print(&told(&forgotten, json)),
+            Err(trouble) => fail(&trouble),
+        };
     }
     let asked = block_on(beside.get("/accounts"));
-    print(answer(asked, path, &state_dir, |stored| Ok(stored.rows())).map(|rows| listed(&rows, json)))
-}
-
-fn print(text: Result<String, String>) -> ExitCode {
-    match text {
-        Ok(text) => {
-            // A reader that has left has seen enough.
-            let _ = io::stdout().write_all(text.as_bytes());
-            ExitCode::SUCCESS
+    match answer(asked, path, &state_dir, |stored| Ok(stored.rows())) {
+        Ok(rows) => {
+            print(&listed(&rows, json));
+            judged(&rows)
         }
         Err(trouble) => fail(&trouble),
+    }
+}
+
+fn print(text: &str) -> ExitCode {
+    // A reader that has left has seen enough.
+    let _ = io::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}
+
+/// Fails where somebody has to do something about a token, as `doctor` does at a cross.
+fn judged(rows: &[AccountRow]) -> ExitCode {
+    let ill: Vec<_> = rows.iter().filter(|row| !row.is_well()).map(|row| row.login.as_str()).collect();
+    match ill.first() {
+        None => ExitCode::SUCCESS,
+        Some(first) => {
+            let (count, of) = (ill.len(), rows.len());
+            fail(&format!("{count} of {of} accounts cannot get a token; try: footbridge doctor {first}"))
+        }
     }
 }
 

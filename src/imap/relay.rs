@@ -8,7 +8,8 @@ use crate::dialogue::Remark;
 /// Longer tags than this are no client's; the search for the tag's end stops here.
 const LONGEST_TAG: usize = 64;
 
-/// Recognises a known sentence at the very beginning of `chunk`, where all of it is replies: the end of a literal is none.
+/// Recognises a known sentence at the very beginning of `chunk`, unless the end of a literal is in it: what stands before
+/// that is mail.
 pub(super) fn remark(chunk: &[u8]) -> Option<Remark> {
     if chunk.split_inclusive(|&byte| byte == b'\n').skip(1).any(|line| line.starts_with(b")")) {
         return None;

@@ -44,6 +44,15 @@ impl Standing {
     pub const ALL: [Self; 5] =
         [Self::Ready, Self::Unused, Self::ConsentNeeded, Self::Failing, Self::PerLogin];
 
+    /// Whether nobody has to do anything about it.
+    #[must_use]
+    pub fn is_well(self) -> bool {
+        match self {
+            Self::Ready | Self::Unused | Self::PerLogin => true,
+            Self::ConsentNeeded | Self::Failing => false,
+        }
+    }
+
     /// The name for people and machines: `consent_needed`.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -101,17 +101,25 @@ pub fn stands_for(accounts: &Accounts, from: ClientAddr, account: &Account) -> b
     recognised.is_some_and(|recognised| recognised.account().name() == account.name())
 }
 
-/// Decides what a client may open that is known by its address.
+/// Decides what a client may open that is known by its address. `latest` are the accounts of the moment: those by
+/// which it was greeted may be older.
 ///
 /// # Errors
-/// [`Failure::NotPermitted`] where the sender is none of the account's, or the account has no mailbox of
-/// its own.
+/// [`Failure::BadCredentials`] where its address stands for the account no more; [`Failure::NotPermitted`] where the
+/// sender is none of the account's, or the account has no mailbox of its own.
 pub fn admit_recognised(
     recognised: &Recognised,
+    latest: &Accounts,
     kind: ProtocolKind,
+    from: ClientAddr,
     sender: &str,
 ) -> Result<Permit, Refusal> {
     let account = recognised.account();
+    if !stands_for(latest, from, account) {
+        let cause = format!("{} does not stand for account {} any more", from.ip(), account.name());
+        let cure = "have the device log in, or name its address in no_password_from again";
+        return Err(Refusal::explained(Failure::BadCredentials, Explanation::new(cause, cure)));
+    }
     may_send(account, sender)?;
     let Some(mailbox) = account.mailbox.clone() else { return Err(other_mailbox(account, "")) };
     Ok(permit(account, mailbox, kind, None))

@@ -5,8 +5,12 @@
 
 use crate::dialogue::Remark;
 
-/// Recognises a known reply at the very beginning of `chunk`.
+/// Recognises a known reply at the very beginning of `chunk`, where all of it is replies: other lines are mail.
 pub(super) fn remark(chunk: &[u8]) -> Option<Remark> {
+    let is_reply = |line: &[u8]| line.starts_with(b"+OK") || line.starts_with(b"-ERR");
+    if !chunk.split_inclusive(|&byte| byte == b'\n').all(is_reply) {
+        return None;
+    }
     if chunk.starts_with(b"-ERR ") { Remark::of(chunk) } else { None }
 }
 
@@ -16,7 +20,7 @@ mod tests {
 
     #[test]
     fn known_replies_are_recognised_at_the_beginning_of_a_chunk_only() {
-        let cases: [(&str, Option<&str>); 8] = [
+        let cases: [(&str, Option<&str>); 10] = [
             ("-ERR User is authenticated but not connected.\r\n", Some("authenticated_not_connected")),
             ("-ERR Session invalidated - AccessTokenExpired\r\n", Some("access_token_expired")),
             ("-ERR Request is throttled. Suggested Backoff Time: 5000 milliseconds\r\n", Some("throttled")),
@@ -24,6 +28,8 @@ mod tests {
             ("-ERR [IN-USE] locked\r\n", Some("mailbox_in_use")),
             ("+OK\r\n-ERR Server Unavailable. 21\r\n", None),
             ("-ERR no such message\r\n", None),
+            ("-ERR [IN-USE] says a mail\r\n.\r\n", None),
+            ("-ERR [IN-USE] locked\r\n-ERR [IN-USE] locked\r\n", Some("mailbox_in_use")),
             ("", None),
         ];
         for (chunk, name) in cases {

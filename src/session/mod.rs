@@ -29,7 +29,7 @@ use tracing::{Instrument as _, info, info_span};
 
 use crate::{
     account::{Claim, Recognised},
-    dialogue::{ClientDialogue as _, Dismissal, Offer, Protocol, Watch, Welcome},
+    dialogue::{ClientDialogue as _, Dismissal, Glance, Offer, Protocol, Watch, Welcome},
     failure::{Failure, Refusal},
     ids::{ClientAddr, SessionId},
     net::{
@@ -199,11 +199,8 @@ async fn admit_address<P: Protocol>(
     record.phase("verify");
     record.recognised(recognised);
     house.lobby.may_try(visit.from, &house.limits)?;
-    let stands = access::stands_for(&house.roll.borrow(), visit.from, recognised.account());
-    if !stands {
-        return Err(Failure::BadCredentials.into());
-    }
-    let permit = access::admit_recognised(recognised, P::KIND, sender)?;
+    let latest = Arc::clone(&house.roll.borrow());
+    let permit = access::admit_recognised(recognised, &latest, P::KIND, visit.from, sender)?;
     reach::<P>(&permit, &visit, house, record).await
 }
 
@@ -269,10 +266,6 @@ async fn reach<P: Protocol>(
     upstream.map(|upstream| Admitted { upstream, seat }).map_err(|verdict| verdict.refusal)
 }
 
-/// The longest read that is looked at for what an upstream says in its own name, in bytes: a line of SMTP (RFC 5321
-/// §4.5.3.1.5), which replies of the others do not exceed.
-const LONGEST_REMARK: usize = 512;
-
 /// Carries bytes until both sides are done.
 async fn relay<P: Protocol>(ends: Ends, house: &House, record: &mut Record) -> Result<Closed, Interrupted> {
     let Ends { client, upstream, watch } = ends;
@@ -283,29 +276,20 @@ async fn relay<P: Protocol>(ends: Ends, house: &House, record: &mut Record) -> R
     };
     let mut carried = Carried::default();
     let noted = &*record;
-    let mut at_line = true;
+    let mut look = Glance::default();
     let glance = |chunk: &[u8]| {
-        // A short read of whole lines is a reply by itself. Any other is mail, in which anything may stand.
-        if chunk.is_empty() {
-            return;
-        }
-        let begins = std::mem::replace(&mut at_line, chunk.ends_with(b"\r\n"));
-        if begins
-            && at_line
-            && chunk.len() <= LONGEST_REMARK
-            && let Some(remark) = P::remark(chunk)
-        {
+        if let Some(remark) = look.at::<P>(chunk) {
             noted.remarked(remark, house);
         }
     };
-    let (account, by_address) = (record.account(), record.is_by_address());
+    let account = record.account();
     let idle = house.timing.idle_timeout;
     let splicing = async {
         match (watch, &account) {
             // Boxed, so that only those keep its memory who are watched.
             (Some(watch), Some(account)) => {
                 let line = house.limits.line;
-                let guard = Guard { watch, account, record: noted, house, line, by_address };
+                let guard = Guard { watch, account, record: noted, house, line };
                 Box::pin(watched::relay(client, upstream, idle, &mut carried, glance, guard)).await
             }
             _ => end_of_splice(splice(side(client), side(upstream), idle, &mut carried, glance).await),

@@ -1,6 +1,6 @@
 //! What is written about a session: one closing line, and one line for each refused login.
 
-use std::{io, sync::Arc, time::SystemTime};
+use std::{io, sync::Arc};
 
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -239,11 +239,6 @@ impl Record {
         self.verified.clone()
     }
 
-    /// Whether that was known by the client's address.
-    pub(super) fn is_by_address(&self) -> bool {
-        self.by_address
-    }
-
     pub(super) fn permitted(&mut self, permit: &Permit) {
         self.mailbox = Some(permit.mailbox().to_owned());
     }
@@ -304,8 +299,7 @@ impl Record {
     fn trouble(&self, what: &'static str, why: Explanation) -> Trouble {
         // Who is known by its address has no login, and is found by its account.
         let known = self.account.clone().filter(|_| self.by_address);
-        let (came, login) = (self.came.clone(), self.login.clone().or(known));
-        Trouble { at: SystemTime::UNIX_EPOCH, times: 1, came, login, what, why }
+        self.register.trouble(self.came.clone(), self.login.clone().or(known), what, why)
     }
 
     pub(super) fn carried(&mut self, carried: Carried) {
@@ -320,6 +314,7 @@ impl Record {
         }
         let Refusal { failure, explanation, .. } = refusal;
         let reason = match (failure, self.denied) {
+            (Failure::BadCredentials, _) if self.by_address => Some("address_not_known"),
             (Failure::BadCredentials, Some(denied)) => Some(denied.name()),
             (Failure::BadCredentials, None) => Some("wrong_password"),
             _ => None,

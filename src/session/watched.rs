@@ -33,8 +33,6 @@ pub(super) struct Guard<'h> {
     pub(super) house: &'h House,
     /// The longest command line, in bytes.
     pub(super) line: usize,
-    /// The client is known by its address, and is told no causes.
-    pub(super) by_address: bool,
 }
 
 impl Guard<'_> {
@@ -62,7 +60,8 @@ impl Guard<'_> {
             "sender refused"
         );
         self.record.forbade(self.account, refusal, self.house);
-        if self.by_address {
+        // Who is known by its address is told no causes.
+        if self.record.known_by().is_some() {
             self.watch.forbid(&refusal.clone().for_the_log_alone(), down);
         } else {
             self.watch.forbid(refusal, down);

@@ -243,7 +243,7 @@ impl<'a> Home<'a> {
     /// What `footbridge accounts --json` says of somebody.
     #[track_caller]
     pub fn account(&self, person: &str) -> Value {
-        let rows = self.run(&["accounts", "--json"]).expect(0).json();
+        let rows = self.run(&["accounts", "--json"]).json();
         let rows = rows.as_array().unwrap();
         rows.iter().find(|row| row["login"] == login(person)).unwrap_or_else(|| panic!("{rows:?}")).clone()
     }

@@ -2,6 +2,7 @@
 
 use Fault::{Administrator, Client, Operator, Upstream, User};
 
+use super::{PRINTERS, SUBMISSION};
 use crate::{
     explain::entry::{
         Entry, Met,
@@ -11,11 +12,6 @@ use crate::{
 };
 
 const OUTLOOK: &str = "Microsoft, \"Authenticate an IMAP, POP or SMTP connection using OAuth\"";
-
-const PRINTERS: &str =
-    "Microsoft, \"Fix issues with printers, scanners, and LOB applications that send email\"";
-
-const SUBMISSION: &str = "Microsoft, \"Improvements in the SMTP AUTH client submission protocol\"";
 
 const HVE: &str = "reported by users of High Volume Email with sasl-xoauth2";
 

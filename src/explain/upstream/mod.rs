@@ -17,6 +17,11 @@ use crate::{
     secret::Secret,
 };
 
+const PRINTERS: &str =
+    "Microsoft, \"Fix issues with printers, scanners, and LOB applications that send email\"";
+
+const SUBMISSION: &str = "Microsoft, \"Improvements in the SMTP AUTH client submission protocol\"";
+
 /// Every entry of the mail servers.
 pub(super) const TABLES: [&[Entry]; 5] =
     [login::SETTINGS, login::TOKEN, login::TROUBLE, login::STRANGERS, session::TABLE];

@@ -6,6 +6,7 @@
 
 use Fault::{Administrator, Client, Upstream};
 
+use super::{PRINTERS, SUBMISSION};
 use crate::{
     explain::entry::{
         Entry, Met,
@@ -13,11 +14,6 @@ use crate::{
     },
     failure::Fault,
 };
-
-const PRINTERS: &str =
-    "Microsoft, \"Fix issues with printers, scanners, and LOB applications that send email\"";
-
-const SUBMISSION: &str = "Microsoft, \"Improvements in the SMTP AUTH client submission protocol\"";
 
 const fn entry(
     name: &'static str,

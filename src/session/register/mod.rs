@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::SharedClock,
+    failure::Explanation,
     ids::{ClientAddr, ProtocolKind, SessionId},
     net::splice::Carried,
 };
@@ -161,20 +162,29 @@ impl Register {
         Presence { register: Arc::clone(self), id, end }
     }
 
+    /// A trouble that happens now.
+    pub(super) fn trouble(
+        &self,
+        came: Came,
+        login: Option<String>,
+        what: &'static str,
+        why: Explanation,
+    ) -> Trouble {
+        Trouble { at: self.clock.now(), times: 1, came, login, what, why }
+    }
+
     /// Notes a login that failed. `is_proven` says that its password was right: others are kept apart, so that
     /// strangers push nothing out.
     pub(super) fn refused(&self, trouble: Trouble, is_proven: bool) {
-        let now = self.clock.now();
         let mut books = self.books();
-        books.minutes.note(now, |minute| minute.refused += 1);
+        books.minutes.note(trouble.at, |minute| minute.refused += 1);
         *books.totals.logins.entry((trouble.came.protocol, trouble.what)).or_default() += 1;
-        books.troubles.note(Trouble { at: now, ..trouble }, is_proven);
+        books.troubles.note(trouble, is_proven);
     }
 
     /// Notes what an upstream complained of after a login.
     pub(super) fn complained(&self, trouble: Trouble) {
-        let at = self.clock.now();
-        self.books().troubles.note(Trouble { at, ..trouble }, true);
+        self.books().troubles.note(trouble, true);
     }
 
     pub(super) fn carried(&self, protocol: ProtocolKind, carried: Carried) {
@@ -256,7 +266,9 @@ mod tests {
         let register = Arc::new(Register::new(Arc::new(System)));
         register.connected(ProtocolKind::Pop3);
         let _session = enter(&register, 1, ProtocolKind::Pop3);
-        register.refused(troubles::tests::trouble("bad_credentials", "no"), false);
+        let why = Explanation::new("no", "");
+        let refused = register.trouble(came(ProtocolKind::Imap), None, "bad_credentials", why);
+        register.refused(refused, false);
         register.carried(ProtocolKind::Pop3, Carried { up: 1, down: 20 });
         register.carried(ProtocolKind::Pop3, Carried { up: 2, down: 30 });
         let totals = register.totals();

@@ -79,13 +79,13 @@ impl Troubles {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
 
     /// One of IMAP.
-    pub(in crate::session::register) fn trouble(what: &'static str, cause: &str) -> Trouble {
+    fn trouble(what: &'static str, cause: &str) -> Trouble {
         Trouble {
             at: UNIX_EPOCH,
             times: 1,

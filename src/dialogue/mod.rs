@@ -5,11 +5,14 @@
 //! refused the access token. Both read bytes and write bytes and do nothing else: no socket, no
 //! clock, no log, no configuration. The story in `session` drives them.
 
+mod glance;
+
 use std::{collections::HashSet, ops::Deref, sync::Arc};
 
 use bytes::BytesMut;
 use zeroize::Zeroize as _;
 
+pub use self::glance::Glance;
 pub use crate::explain::upstream::Remark;
 use crate::{
     failure::{Failure, Refusal, printable},
