@@ -374,21 +374,6 @@ async fn an_account_that_takes_long_holds_up_no_others_and_is_told_of_in_its_tur
     }
 }
 
-/// A world with the app `app` and accounts of it with this grant for ANN.
-fn granted(
-    grant: &str,
-    password: Option<&str>,
-    register: impl FnOnce(&Authority) -> Registration,
-    keys: impl FnOnce(&Authority) -> Keys,
-) -> World {
-    World::built(|_, authority: &Authority, exchange: &Exchange| {
-        authority.register_app(register(authority));
-        exchange.mailboxes().create(ANN);
-        let config = Config::empty().delegated_app("app", authority, exchange, keys(authority));
-        config.account_with("app", ANN, password, grant, "")
-    })
-}
-
 /// ANN consents in a browser.
 async fn consent(world: &World) {
     let running = Cli::spawn(world.folder.path(), ["authorize", ANN, "--no-browser"]);
@@ -399,8 +384,12 @@ async fn consent(world: &World) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_consent_that_is_missing_is_told_with_the_command_that_gives_it_and_then_all_is_well() {
-    let world =
-        granted("authorization_code", Some(PASSWORD), |_| Registration::public(APP), |_| Keys::of(APP));
+    let world = World::granted(
+        "authorization_code",
+        Some(PASSWORD),
+        |_| Registration::public(APP),
+        |_| Keys::of(APP),
+    );
     let folder = world.folder.path();
     let ann = examined(folder, &world.authority, ANN, 1);
     fails_at(&ann, "", "token", "not authorized yet", "run footbridge authorize ann@example.com");
@@ -423,8 +412,12 @@ async fn a_consent_that_is_missing_is_told_with_the_command_that_gives_it_and_th
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_permission_that_the_token_lacks_is_named_before_the_login_that_fails_for_it() {
-    let world =
-        granted("authorization_code", Some(PASSWORD), |_| Registration::public(APP), |_| Keys::of(APP));
+    let world = World::granted(
+        "authorization_code",
+        Some(PASSWORD),
+        |_| Registration::public(APP),
+        |_| Keys::of(APP),
+    );
     world.authority.shape(|shape| shape.scp = Some(vec!["IMAP.AccessAsUser.All".to_owned()]));
     consent(&world).await;
     let ann = examined(world.folder.path(), &world.authority, ANN, 1);
@@ -438,8 +431,12 @@ async fn a_permission_that_the_token_lacks_is_named_before_the_login_that_fails_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_opaque_token_says_nothing_and_that_is_no_failure() {
-    let world =
-        granted("authorization_code", Some(PASSWORD), |_| Registration::public(APP), |_| Keys::of(APP));
+    let world = World::granted(
+        "authorization_code",
+        Some(PASSWORD),
+        |_| Registration::public(APP),
+        |_| Keys::of(APP),
+    );
     world.authority.shape(|shape| shape.opaque = true);
     consent(&world).await;
     let ann = examined(world.folder.path(), &world.authority, ANN, 0);
@@ -449,7 +446,7 @@ async fn an_opaque_token_says_nothing_and_that_is_no_failure() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_the_authority_judges_passwords_everything_up_to_the_login_is_tried() {
-    let password = granted(
+    let password = World::granted(
         "password",
         None,
         |authority| {
@@ -458,7 +455,7 @@ async fn where_the_authority_judges_passwords_everything_up_to_the_login_is_trie
         },
         |_| Keys::of(APP),
     );
-    let secret = granted(
+    let secret = World::granted(
         "client_credentials",
         None,
         |_| Registration::confidential(APP).secret("own"),

@@ -11,7 +11,6 @@ use harness::{
     certs::Identity,
     client::Client,
     config::{Config, Keys},
-    exchange::Exchange,
     world::{ANN, BOB, PASSWORD, World},
 };
 
@@ -20,23 +19,6 @@ const APP: &str = "44444444-4444-4444-8444-444444444444";
 
 /// What people sign in with at the authority: nobody else knows it.
 const OWN: &str = "Tr0ub4dor&3";
-
-/// A world with the app `app` and the account and the mailbox of ANN.
-fn world(
-    grant: &str,
-    password: Option<&str>,
-    register: impl FnOnce(&Authority) -> Registration,
-    keys: impl FnOnce(&Authority) -> Keys,
-) -> World {
-    World::built(|_, authority: &Authority, exchange: &Exchange| {
-        authority.register_app(register(authority));
-        exchange.mailboxes().create(ANN);
-        exchange.mailboxes().create(BOB);
-        Config::empty()
-            .delegated_app("app", authority, exchange, keys(authority))
-            .account_with("app", ANN, password, grant, "")
-    })
-}
 
 async fn imap(world: &World, login: &str, password: &str) -> String {
     let mut client = world.connect("imap").await;
@@ -56,7 +38,7 @@ fn wrong_password(reply: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_second_secret_of_a_roll_over_is_tried_where_the_first_is_wrong_or_expired() {
     for first in ["expired", "unknown"] {
-        let world = world(
+        let world = World::granted(
             "client_credentials",
             Some(PASSWORD),
             |_| Registration::confidential(APP).expired_secret("expired").secret("new"),
@@ -70,7 +52,7 @@ async fn the_second_secret_of_a_roll_over_is_tried_where_the_first_is_wrong_or_e
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_trouble_that_is_not_the_secrets_does_not_cost_the_second_one() {
-    let world = world(
+    let world = World::granted(
         "client_credentials",
         Some(PASSWORD),
         |_| Registration::confidential(APP).secret("one").secret("two"),
@@ -86,7 +68,7 @@ async fn a_trouble_that_is_not_the_secrets_does_not_cost_the_second_one() {
 async fn a_certificate_signs_for_its_app_by_either_algorithm() {
     for algorithm in ["PS256", "RS256"] {
         let identity = Identity::generate("app");
-        let world = world(
+        let world = World::granted(
             "client_credentials",
             Some(PASSWORD),
             |_| Registration::confidential(APP).certificate(&identity),
@@ -100,7 +82,7 @@ async fn a_certificate_signs_for_its_app_by_either_algorithm() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_certificate_that_is_not_registered_is_the_operators_to_mend() {
     let (ours, theirs) = (Identity::generate("ours"), Identity::generate("theirs"));
-    let world = world(
+    let world = World::granted(
         "client_credentials",
         Some(PASSWORD),
         |_| Registration::confidential(APP).certificate(&theirs),
@@ -112,7 +94,7 @@ async fn a_certificate_that_is_not_registered_is_the_operators_to_mend() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_federated_token_is_read_again_for_each_request() {
-    let world = world(
+    let world = World::granted(
         "client_credentials",
         Some(PASSWORD),
         |_| Registration::confidential(APP).federated("eyJh.first.sig"),
@@ -241,7 +223,7 @@ async fn a_restart_asks_the_authority_about_the_password_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_login_password_is_the_apps_secret() {
-    let world = world(
+    let world = World::granted(
         "client_credentials",
         None,
         |_| Registration::confidential(APP).secret("the app's own"),

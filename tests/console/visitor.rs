@@ -1,5 +1,10 @@
 //! A browser at the console, as the tests use it.
 
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
 use crate::harness::{
     authority::{Authority, Registration},
     browser::{Browser, Page},
@@ -51,6 +56,22 @@ impl Visitor {
         assert_eq!((page.status, visitor.leads_to(&page).as_str()), (303, "/"), "{}", page.body);
         visitor.take_cookie(&page);
         visitor
+    }
+
+    /// The console's port.
+    #[allow(dead_code, reason = "strangers use it, who write their requests out")]
+    pub fn port(&self) -> u16 {
+        self.home.rsplit_once(':').unwrap().1.parse().unwrap()
+    }
+
+    /// What the console answers to a request that is written out.
+    #[allow(dead_code, reason = "strangers use it, who write their requests out")]
+    pub async fn answer(&self, request: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port())).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
     }
 
     pub fn take_cookie(&mut self, page: &Page) {

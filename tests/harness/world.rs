@@ -3,8 +3,13 @@
 use std::sync::Arc;
 
 use super::{
-    authority::Authority, bridge::Bridge, browser::Browser, certs::Certs, client::Client, config::Config,
-    config::Folder, exchange::Exchange,
+    authority::{Authority, Registration},
+    bridge::Bridge,
+    browser::Browser,
+    certs::Certs,
+    client::Client,
+    config::{Config, Folder, Keys},
+    exchange::Exchange,
 };
 
 /// A login, which is its mailbox as well.
@@ -72,6 +77,22 @@ impl World {
         let exchange = Exchange::start(&certs, &authority);
         let config = build(&certs, &authority, &exchange);
         Self::of(certs, authority, exchange, &config, |_| Vec::new())
+    }
+
+    /// A world with mailboxes for [`ANN`] and [`BOB`], the app `app`, and an account of it with this grant for [`ANN`].
+    pub fn granted(
+        grant: &str,
+        password: Option<&str>,
+        register: impl FnOnce(&Authority) -> Registration,
+        keys: impl FnOnce(&Authority) -> Keys,
+    ) -> Self {
+        Self::built(|_, authority, exchange| {
+            authority.register_app(register(authority));
+            exchange.mailboxes().create(ANN);
+            exchange.mailboxes().create(BOB);
+            let config = Config::empty().delegated_app("app", authority, exchange, keys(authority));
+            config.account_with("app", ANN, password, grant, "")
+        })
     }
 
     fn of(

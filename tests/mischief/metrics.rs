@@ -1,10 +1,5 @@
 //! Who is told what a monitoring system is told.
 
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
-
 use crate::{harness::world::World, visitor::Visitor};
 
 /// As containers and machines with a public address have it: everybody may knock.
@@ -15,25 +10,13 @@ fn open_to_all() -> World {
     )
 }
 
-/// What the console answers to a request, written out.
-async fn answer(port: u16, request: &str) -> String {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    answer
-}
-
-fn port_of(visitor: &Visitor) -> u16 {
-    visitor.home.rsplit_once(':').unwrap().1.parse().unwrap()
-}
-
 /// A console that is bound to every address is open to a network. The name in `Host` is the stranger's to write, and
 /// tells nothing of where he is: `/metrics` off loopback wants the password.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_console_on_every_address_tells_its_metrics_to_nobody_without_the_password() {
     let world = open_to_all();
-    let port = port_of(&Visitor::of(&world));
-    let said = answer(port, &format!("GET /metrics HTTP/1.1\r\nhost: localhost:{port}\r\n\r\n")).await;
+    let visitor = Visitor::of(&world);
+    let port = visitor.port();
+    let said = visitor.answer(&format!("GET /metrics HTTP/1.1\r\nhost: localhost:{port}\r\n\r\n")).await;
     assert!(said.starts_with("HTTP/1.1 401 "), "{said}");
 }
