@@ -96,9 +96,9 @@ impl Browser {
     #[track_caller]
     pub fn page_at(&self, prefix: &str) -> Page {
         eventually(
-            || format!("the browser to be at {prefix}; it shows {:?}", self.page()),
+            || format!("the browser to be at {prefix}; it shows {:?}", self.look()),
             || {
-                let page = self.page();
+                let page = self.look().ok()?;
                 (page.url.starts_with(prefix) && !page.text.is_empty()).then_some(page)
             },
         )
@@ -107,10 +107,16 @@ impl Browser {
     /// What it shows now.
     #[track_caller]
     pub fn page(&self) -> Page {
-        let word = |path| self.ask("GET", path, &Value::Null).as_str().unwrap_or_default().to_owned();
-        let script = json!({ "script": "return document.body ? document.body.innerText : ''", "args": [] });
-        let text = self.ask("POST", "execute/sync", &script).as_str().unwrap_or_default().to_owned();
-        Page { url: word("url"), title: word("title"), text }
+        self.look().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// What it shows now, all of one page; an error where it leaves the page at that very moment.
+    fn look(&self) -> Result<Page, String> {
+        let script = "return [location.href, document.title, document.body ? document.body.innerText : '']";
+        let body = json!({ "script": script, "args": [] });
+        let seen = send("POST", &format!("{}/execute/sync", self.session), &body)?;
+        let [url, title, text] = [0, 1, 2].map(|at| seen[at].as_str().unwrap_or_default().to_owned());
+        Ok(Page { url, title, text })
     }
 
     /// Runs the body of a function in the page, and returns what it returns.
@@ -129,8 +135,8 @@ impl Browser {
     #[track_caller]
     pub fn shows(&self, words: &str) -> Page {
         eventually(
-            || format!("the browser to show {words:?}; it shows {:?}", self.page()),
-            || Some(self.page()).filter(|page| page.text.contains(words)),
+            || format!("the browser to show {words:?}; it shows {:?}", self.look()),
+            || self.look().ok().filter(|page| page.text.contains(words)),
         )
     }
 
@@ -218,7 +224,7 @@ impl Browser {
     fn find(&self, xpath: &str) -> String {
         let wanted = json!({ "using": "xpath", "value": xpath });
         let found = eventually(
-            || format!("{xpath} to appear; the browser shows {:?}", self.page()),
+            || format!("{xpath} to appear; the browser shows {:?}", self.look()),
             || send("POST", &format!("{}/element", self.session), &wanted).ok(),
         );
         format!("element/{}", found[ELEMENT].as_str().unwrap())

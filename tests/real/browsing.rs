@@ -1,8 +1,11 @@
 //! The authority's pages in a real browser. These tests need no bridge.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use crate::browser::Browser;
 use crate::delegated::{claims, text};
@@ -17,7 +20,7 @@ fn chromium_walks_from_the_login_to_the_application() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let redirect_uri = format!("http://localhost:{}/", listener.local_addr().unwrap().port());
     let browser = Browser::start("code-flow");
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let application = scope.spawn(|| answer_with_a_page(&listener));
         browser.open(&authority.authorization_request(client, &redirect_uri));
         browser.sign_in("lisa@example.test");
@@ -48,16 +51,40 @@ fn chromium_approves_a_device() {
 }
 
 /// What an application's page for the redirect does, once: returns the request.
+///
+/// Browsers open connections on suspicion and may never say a word on them: each is listened to by itself.
 pub fn answer_with_a_page(listener: &TcpListener) -> String {
-    let (mut stream, _) = listener.accept().unwrap();
-    let mut request = [0; 8192];
-    let length = stream.read(&mut request).unwrap();
+    let listener = listener.try_clone().unwrap();
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        for stream in listener.incoming().take(16).flatten() {
+            let tell = tell.clone();
+            thread::spawn(move || {
+                if let Some(request) = answer(stream) {
+                    let _ = tell.send(request);
+                }
+            });
+        }
+    });
+    told.recv_timeout(Duration::from_mins(1)).expect("no request came to the application's page")
+}
+
+/// The request of a connection, answered; none came where it was closed before one was whole.
+fn answer(mut stream: TcpStream) -> Option<String> {
+    let mut request = String::new();
+    let mut lines = BufReader::new(&stream);
+    while !request.ends_with("\r\n\r\n") {
+        let read = lines.read_line(&mut request).ok()?;
+        if read == 0 {
+            return None;
+        }
+    }
     let page = "<html><head><title>Thanks</title></head><body><p>The code is here.</p></body></html>";
     write!(
         stream,
         "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{page}",
         page.len()
     )
-    .unwrap();
-    String::from_utf8_lossy(&request[..length]).into_owned()
+    .ok()?;
+    Some(request)
 }
