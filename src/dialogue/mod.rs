@@ -6,8 +6,9 @@
 //! clock, no log, no configuration. The story in `session` drives them.
 
 mod glance;
+mod redact;
 
-use std::{collections::HashSet, ops::Deref, sync::Arc};
+use std::{ops::Deref, sync::Arc};
 
 use bytes::BytesMut;
 use zeroize::Zeroize as _;
@@ -262,46 +263,6 @@ pub struct Known {
     pub capabilities: Option<Capabilities>,
 }
 
-/// So many bytes of a secret in a row are no coincidence.
-const TELLING: usize = 8;
-
-impl UpstreamLogin {
-    /// Takes out of `said` whatever it has in common with the access token or the response that holds
-    /// it: a server may quote a command that it does not understand, in base64 or in clear, whole or
-    /// cut, and neither logs nor clients may see a token.
-    #[must_use]
-    pub fn redact(&self, said: &str) -> String {
-        let said = said.as_bytes();
-        let mut ours = vec![false; said.len()];
-        for secret in [self.response.expose(), self.access_token.expose()] {
-            let size = TELLING.min(secret.len()).max(1);
-            let pieces: HashSet<&[u8]> = secret.windows(size).collect();
-            for (at, piece) in said.windows(size).enumerate() {
-                if pieces.contains(piece) {
-                    ours[at..at + size].fill(true);
-                }
-            }
-        }
-        let mut clean = Vec::with_capacity(said.len());
-        for (at, &byte) in said.iter().enumerate() {
-            if !ours[at] {
-                clean.push(byte);
-            } else if at == 0 || !ours[at - 1] {
-                clean.extend_from_slice(b"[our token]");
-            }
-        }
-        String::from_utf8_lossy(&clean).into_owned()
-    }
-
-    /// Keeps what an upstream said, and what it had against the token (RFC 7628 §3.2.2) behind it, where it told; but
-    /// for our own token, which a server may quote: logs must not hold it.
-    #[must_use]
-    pub fn rejected(&self, failure: Failure, said: &str, challenge: Option<&str>) -> Rejected {
-        let whole = challenge.map_or_else(|| said.to_owned(), |challenge| format!("{said} {challenge}"));
-        Rejected::new(failure, &self.redact(&whole))
-    }
-}
-
 /// The half of a protocol that faces the upstream, until it has accepted or refused the token.
 pub trait UpstreamDialogue {
     /// Reads as much of `input` as one step needs, answers into `out`, leaves the rest untouched.
@@ -451,49 +412,5 @@ impl Deref for Taken {
 impl Drop for Taken {
     fn drop(&mut self) {
         self.0[..].zeroize();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sasl;
-
-    const TOKEN: &str = "EwB4A8l6BAAUbDba3x2OMJElkF7gJ4z/VbCPEz0AAZj";
-
-    #[test]
-    fn a_token_that_an_upstream_repeats_is_taken_out_in_clear_in_base64_and_in_pieces() {
-        let access_token = Secret::new(TOKEN);
-        let response = sasl::response(Mechanism::Xoauth2, "ann@contoso.com", &access_token);
-        let base64 = response.expose_str().unwrap().to_owned();
-        let login = UpstreamLogin {
-            mechanism: Mechanism::Xoauth2,
-            response,
-            access_token,
-            introduced_as: String::new(),
-            starttls: false,
-            known: None,
-        };
-        let cases = [
-            (format!("NO bad {base64}, or {TOKEN}?"), "NO bad [our token], or [our token]?"),
-            (
-                format!("user=ann@contoso.com auth=Bearer {TOKEN}"),
-                "user=ann@contoso.com auth=Bearer [our token]",
-            ),
-            (format!("AUTHENTICATE XOAUTH2 {}...", &base64[..30]), "AUTHENTICATE XOAUTH2 [our token]..."),
-            (
-                format!("token {}... {} twice", &TOKEN[..12], &TOKEN[20..]),
-                "token [our token]... [our token] twice",
-            ),
-            (format!("{} {}", &base64[..40], &base64[40..]), "[our token] [our token]"),
-            (format!("m\u{fc}de {TOKEN}\u{fc}"), "m\u{fc}de [our token]\u{fc}"),
-            ("535 5.7.3 Authentication unsuccessful".to_owned(), "535 5.7.3 Authentication unsuccessful"),
-            (String::new(), ""),
-        ];
-        for (said, clean) in cases {
-            assert_eq!(login.redact(&said), clean);
-        }
-        let nothing = UpstreamLogin { response: Secret::new(""), access_token: Secret::new("abc"), ..login };
-        assert_eq!(nothing.redact("xabcx ab"), "x[our token]x ab");
     }
 }
