@@ -26,6 +26,7 @@ impl Listener {
     /// What the system said: the port is taken, or needs privileges.
     pub async fn bind(addr: &str) -> io::Result<Self> {
         let socket = TcpListener::bind(addr).await?;
+        socket::tune_listener(&socket);
         let addr = socket.local_addr()?;
         Ok(Self { socket, addr })
     }
@@ -50,7 +51,7 @@ impl Listener {
             match accepted {
                 Ok((stream, peer)) => {
                     pause = PAUSES.0;
-                    socket::tune(&stream);
+                    socket::tune_accepted(&stream);
                     if let Some(session) = serve(stream, peer) {
                         tasks.spawn(session);
                     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 /// How long a connection may be silent until the system asks whether the other end is still there. Mail programs
 /// are idle for half an hour (RFC 2177), and routers with address translation forget a silent connection
@@ -19,9 +19,26 @@ const PROBES: u32 = 4;
 ///
 /// A system that refuses either serves all the same, a little slower or later.
 pub(super) fn tune(stream: &TcpStream) {
-    let _ = stream.set_nodelay(true);
+    set(&SockRef::from(stream));
+}
+
+/// Tunes a listening socket, whose settings Linux hands on to what it accepts: five system calls less for each
+/// connection.
+pub(super) fn tune_listener(listener: &TcpListener) {
+    set(&SockRef::from(listener));
+}
+
+/// Tunes an accepted connection where the system has not done so already.
+pub(super) fn tune_accepted(stream: &TcpStream) {
+    if cfg!(not(target_os = "linux")) {
+        tune(stream);
+    }
+}
+
+fn set(socket: &SockRef<'_>) {
     let keepalive = TcpKeepalive::new().with_time(IDLE).with_interval(INTERVAL).with_retries(PROBES);
-    let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
+    let _ = socket.set_tcp_nodelay(true);
+    let _ = socket.set_tcp_keepalive(&keepalive);
 }
 
 /// Whether a connection is tuned, for tests.
