@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, io, net::SocketAddr, time::Duration};
 
-use tokio::{net::TcpStream, task::JoinSet, time::timeout};
+use tokio::{net::TcpStream, task::JoinSet, time::sleep};
 
 /// How long an address has for itself before the next one is tried beside it (RFC 8305 §5): a silent
 /// first address, an IPv6 route to nowhere as a rule, costs no more than this.
@@ -26,32 +26,46 @@ pub(super) fn by_turns(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
 
 /// Tries one address after the other, each with a head start, until one takes the connection; the attempts that
 /// are still under way are dropped then. Without one, the last address that refused, and how.
+///
+/// The newest attempt is polled here and becomes a task when the next one begins: as a rule the first address answers,
+/// and then no other thread is woken to dial it, nor by a timer where it is the only one.
 pub(super) async fn race(addresses: &[SocketAddr]) -> Result<TcpStream, Option<(SocketAddr, io::Error)>> {
-    let mut waiting = addresses.iter().copied();
-    let mut attempts = JoinSet::new();
+    let mut overdue = JoinSet::new();
     let mut last = None;
-    loop {
-        let next = waiting.next();
-        if let Some(addr) = next {
-            attempts.spawn(async move { (addr, TcpStream::connect(addr).await) });
-        }
-        let ended = match next {
-            Some(_) => timeout(HEAD_START, attempts.join_next()).await.unwrap_or_default(),
-            None if attempts.is_empty() => return Err(last),
-            None => attempts.join_next().await,
+    for (at, &addr) in addresses.iter().enumerate() {
+        let is_last = at + 1 == addresses.len();
+        let mut attempt = Box::pin(async move { (addr, TcpStream::connect(addr).await) });
+        let ended = tokio::select! {
+            ended = &mut attempt => ended,
+            Some(ended) = overdue.join_next() => {
+                overdue.spawn(attempt);
+                let Ok(ended) = ended else { continue };
+                ended
+            }
+            () = sleep(HEAD_START), if !is_last => {
+                overdue.spawn(attempt);
+                continue;
+            }
         };
         match ended {
-            Some(Ok((_, Ok(stream)))) => return Ok(stream),
-            Some(Ok((addr, Err(error)))) => last = Some((addr, error)),
-            // Nothing has ended yet, or a task broke down: on to the next.
-            Some(Err(_)) | None => (),
+            (_, Ok(stream)) => return Ok(stream),
+            (addr, Err(error)) => last = Some((addr, error)),
         }
     }
+    while let Some(ended) = overdue.join_next().await {
+        match ended {
+            Ok((_, Ok(stream))) => return Ok(stream),
+            Ok((addr, Err(error))) => last = Some((addr, error)),
+            // A task broke down: on to the next.
+            Err(_) => (),
+        }
+    }
+    Err(last)
 }
 
 #[cfg(test)]
 pub(super) mod tests {
-    use tokio::net::TcpListener;
+    use tokio::{net::TcpListener, time::timeout};
 
     use super::*;
 
