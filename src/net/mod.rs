@@ -13,6 +13,7 @@ pub mod proxy;
 pub mod proxy_header;
 mod race;
 pub mod self_signed;
+mod sessions;
 mod socket;
 pub mod splice;
 pub mod tls;

@@ -16,7 +16,7 @@ use rustls_platform_verifier::Verifier as PlatformVerifier;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::{Endpoint, ahead::Ahead, distrust::Naming};
+use super::{Endpoint, ahead::Ahead, distrust::Naming, sessions::Sessions};
 
 /// Makes aws-lc-rs the process's cryptography, which every TLS configuration and the HTTP client
 /// then use. Harmless when called again.
@@ -108,7 +108,12 @@ impl Trust {
     fn config_for(&self, endpoint: &Endpoint) -> Arc<ClientConfig> {
         let server = (endpoint.host.clone(), endpoint.port);
         let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(servers.entry(server).or_insert_with(|| Arc::new(self.client_config())))
+        let config = servers.entry(server).or_insert_with(|| {
+            let mut config = (*self.config).clone();
+            config.resumption = Resumption::store(Arc::new(Sessions::default()));
+            Arc::new(config)
+        });
+        Arc::clone(config)
     }
 }
 

@@ -1,5 +1,6 @@
 //! TLS sessions with upstreams are resumed, by those who trust the same authorities.
 
+use futures::future::join_all;
 use tokio_rustls::rustls::{
     HandshakeKind::{Full, Resumed},
     version::{TLS12, TLS13},
@@ -9,7 +10,7 @@ use crate::harness::{
     authority::Authority,
     certs::Certs,
     exchange::Exchange,
-    world::{ANN, PASSWORD, World},
+    world::{ANN, BOB, PASSWORD, World},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -36,6 +37,18 @@ async fn the_second_login_resumes_the_session_of_the_first() {
         let expected = [Full, Resumed, Resumed, Full, Resumed];
         assert_eq!(exchange.handshakes(), expected, "{version:?}");
     }
+}
+
+/// A ticket serves once: there must be one for each of those who come at the same moment.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sixteen_logins_at_once_all_resume() {
+    let world = World::start();
+    let come = || join_all((0..16).map(|number| world.imap([ANN, BOB][number % 2])));
+    drop(come().await);
+    drop(come().await);
+    let handshakes = world.exchange.handshakes();
+    assert_eq!(handshakes.len(), 32);
+    assert_eq!(handshakes[16..], [Resumed; 16]);
 }
 
 /// A session that one provider's `ca_file` has vouched for is none of another provider's.
