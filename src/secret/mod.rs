@@ -8,7 +8,7 @@
 mod generate;
 mod source;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
@@ -19,15 +19,16 @@ pub use source::{Environment, Source, SourceError};
 /// A password, token or key: bytes that are wiped after use and never printed.
 ///
 /// Bytes, not a string, because legacy clients send passwords in whatever character set they grew
-/// up with.
+/// up with. Clones share them: a token of some thousand bytes is neither copied nor wiped once more for every login,
+/// and is wiped with the last of them.
 #[derive(Clone)]
-pub struct Secret(Zeroizing<Vec<u8>>);
+pub struct Secret(Arc<Zeroizing<Vec<u8>>>);
 
 impl Secret {
     /// Takes ownership of `bytes`, which are wiped when the secret is dropped.
     #[must_use]
     pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
-        Self(Zeroizing::new(bytes.into()))
+        Self(Arc::new(Zeroizing::new(bytes.into())))
     }
 
     /// Shows the bytes. Only the files listed in `tests/architecture.rs` may call this.
@@ -76,7 +77,7 @@ impl Secret {
 /// Compares in time that depends on the lengths alone.
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
+        self.expose().ct_eq(other.expose()).into()
     }
 }
 
