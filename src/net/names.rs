@@ -6,7 +6,7 @@
 
 use std::{
     collections::HashMap,
-    io,
+    fmt, io,
     net::{SocketAddr, ToSocketAddrs as _},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -27,9 +27,28 @@ struct Answer {
 
 type Question = (String, u16);
 
+/// Who is asked. Takes as long as it likes.
+#[derive(Clone)]
+struct Resolver(Arc<dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync>);
+
+impl Default for Resolver {
+    fn default() -> Self {
+        Self(Arc::new(|host, port| Ok((host, port).to_socket_addrs()?.collect())))
+    }
+}
+
+impl fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resolver").finish_non_exhaustive()
+    }
+}
+
 /// Lookups in flight, and answers of the last half minute.
 #[derive(Debug, Default)]
-pub struct Names(Mutex<HashMap<Question, watch::Receiver<Option<Answer>>>>);
+pub struct Names {
+    asked: Mutex<HashMap<Question, watch::Receiver<Option<Answer>>>>,
+    resolver: Resolver,
+}
 
 impl Names {
     /// The addresses of a host, in the resolver's order.
@@ -53,11 +72,10 @@ impl Names {
             return pending.clone();
         }
         let (sender, receiver) = watch::channel(None);
-        let (host, port) = question.clone();
+        let ((host, port), resolver) = (question.clone(), self.resolver.clone());
         asked.insert(question, receiver.clone());
         spawn_blocking(move || {
-            let found = (host.as_str(), port).to_socket_addrs();
-            let addresses = found.map(Iterator::collect).map_err(Arc::new);
+            let addresses = (resolver.0)(&host, port).map(Arc::from).map_err(Arc::new);
             sender.send_replace(Some(Answer { at: Instant::now(), addresses }));
         });
         receiver
@@ -68,11 +86,12 @@ impl Names {
     pub(super) fn knowing(host: &str, port: u16, addresses: &[SocketAddr]) -> Self {
         let answer = Answer { at: Instant::now(), addresses: Ok(addresses.into()) };
         let (_, receiver) = watch::channel(Some(answer));
-        Self(Mutex::new(HashMap::from([((host.to_owned(), port), receiver)])))
+        let asked = HashMap::from([((host.to_owned(), port), receiver)]);
+        Self { asked: Mutex::new(asked), resolver: Resolver::default() }
     }
 
     fn asked(&self) -> MutexGuard<'_, HashMap<Question, watch::Receiver<Option<Answer>>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -86,7 +105,72 @@ fn is_of_use(pending: &watch::Receiver<Option<Answer>>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
     use super::*;
+
+    /// Names whose resolver counts the lookups that it is let end, and answers the number as the port; but for `lost`,
+    /// which it does not know, and `quick`, for which it needs no leave.
+    fn counting() -> (Names, mpsc::Sender<()>) {
+        let (lets, is_let) = mpsc::channel::<()>();
+        let state = Mutex::new((0, is_let));
+        let resolve = move |host: &str, _: u16| {
+            if host == "quick" {
+                return Ok(vec![SocketAddr::from(([192, 0, 2, 1], 1))]);
+            }
+            let mut state = state.lock().unwrap();
+            state.1.recv().map_err(io::Error::other)?;
+            state.0 += 1;
+            if host == "lost" {
+                Err(io::ErrorKind::NotFound.into())
+            } else {
+                Ok(vec![([192, 0, 2, 2], state.0).into()])
+            }
+        };
+        (Names { asked: Mutex::default(), resolver: Resolver(Arc::new(resolve)) }, lets)
+    }
+
+    /// The number of the lookup that has found a host.
+    async fn number(names: &Names, host: &str) -> Result<u16, io::ErrorKind> {
+        names.look_up(host, 993).await.map(|found| found[0].port()).map_err(|error| error.kind())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_serves_for_thirty_seconds_and_no_longer() {
+        let (names, lets) = counting();
+        lets.send(()).unwrap();
+        assert_eq!(number(&names, "host").await, Ok(1));
+        tokio::time::advance(Duration::from_millis(29_900)).await;
+        assert_eq!(number(&names, "host").await, Ok(1));
+        tokio::time::advance(Duration::from_millis(100)).await;
+        lets.send(()).unwrap();
+        assert_eq!(number(&names, "host").await, Ok(2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_who_ask_at_once_wait_for_one_lookup_and_an_error_is_asked_again() {
+        let (names, lets) = counting();
+        for (host, found) in [("lost", Err(io::ErrorKind::NotFound)), ("host", Ok(2))] {
+            let asking = futures::future::join_all((0..9).map(|_| number(&names, host)));
+            tokio::pin!(asking);
+            // All nine have asked before there is an answer.
+            assert!(futures::poll!(&mut asking).is_pending());
+            lets.send(()).unwrap();
+            assert_eq!(asking.await, [found; 9], "{host} is looked up once, as the second of all");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_whose_lookup_hangs_holds_up_no_other_name() {
+        let (names, lets) = counting();
+        let hanging = number(&names, "host");
+        tokio::pin!(hanging);
+        assert!(futures::poll!(&mut hanging).is_pending());
+        assert_eq!(number(&names, "quick").await, Ok(1));
+        assert!(futures::poll!(&mut hanging).is_pending());
+        lets.send(()).unwrap();
+        assert_eq!(hanging.await, Ok(1));
+    }
 
     #[tokio::test]
     async fn a_name_is_looked_up_once_and_its_answer_used_again() {
