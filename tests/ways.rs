@@ -1,4 +1,5 @@
-//! The ways out: proxies, resumed TLS sessions, and what is told of a step that takes too long.
+//! The ways out: proxies, resumed TLS sessions, how often a login waits for the mail server, and what is told of a
+//! step that takes too long.
 
 mod harness;
 
@@ -8,3 +9,7 @@ mod proxies;
 mod resumption;
 #[path = "ways/silence.rs"]
 mod silence;
+#[path = "ways/stalls.rs"]
+mod stalls;
+#[path = "ways/trips.rs"]
+mod trips;

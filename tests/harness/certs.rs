@@ -13,6 +13,7 @@ use tokio_rustls::{
     rustls::{
         ALL_VERSIONS, ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion,
         pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
+        version::TLS13,
     },
 };
 
@@ -125,11 +126,22 @@ impl Leaf {
 
     /// The same, with these versions of TLS only.
     pub fn acceptor_of(self, versions: &[&'static SupportedProtocolVersion]) -> TlsAcceptor {
-        let config = ServerConfig::builder_with_protocol_versions(versions)
+        TlsAcceptor::from(Arc::new(self.server_config(versions)))
+    }
+
+    /// The same, of TLS 1.3 alone and without tickets: when its handshake is over the server says nothing of its own
+    /// accord.
+    pub fn acceptor_without_tickets(self) -> TlsAcceptor {
+        let mut config = self.server_config(&[&TLS13]);
+        config.send_tls13_tickets = 0;
+        TlsAcceptor::from(Arc::new(config))
+    }
+
+    fn server_config(self, versions: &[&'static SupportedProtocolVersion]) -> ServerConfig {
+        ServerConfig::builder_with_protocol_versions(versions)
             .with_no_client_auth()
             .with_single_cert(self.chain, PrivateKeyDer::Pkcs8(self.key))
-            .unwrap();
-        TlsAcceptor::from(Arc::new(config))
+            .unwrap()
     }
 }
 
