@@ -277,6 +277,59 @@ fn who_stands_for_an_account_by_its_address_is_decided_in_one_place() {
     assert_none(&broken, "access::recognise decides who is known by its address");
 }
 
+/// Locks that may be held while others are waited for, and why. Those of the standard library are clippy's to watch
+/// (`await_holding_lock`).
+const LOCKING_ACROSS_WAITS: &[&str] = &[
+    "app/bridge.rs",        // one reload after the other; no login asks for it
+    "console/redirects.rs", // addresses for consents are opened and closed one after the other; no login asks for it
+];
+
+/// A login that holds a lock while it waits makes all others wait for one slow authority, mail server or client.
+#[test]
+fn no_login_holds_a_lock_while_it_waits() {
+    let mut broken = Vec::new();
+    for (file, text) in files() {
+        let locks = paths_of_tokio(&code(&text)).iter().any(|path| {
+            let words: Vec<&str> = path.split(|c: char| !c.is_alphanumeric()).collect();
+            words.contains(&"sync") && (words.contains(&"Mutex") || words.contains(&"RwLock"))
+        });
+        let listed = LOCKING_ACROSS_WAITS.contains(&file.as_str());
+        if locks && !listed {
+            broken.push(format!("src/{file} uses a lock of tokio's"));
+        }
+        if listed && !locks {
+            broken.push(format!("src/{file} is listed and uses no such lock"));
+        }
+    }
+    assert_none(&broken, "only the files of LOCKING_ACROSS_WAITS may hold locks across waits");
+}
+
+/// The paths behind each `tokio::`, one for each item where it is a list.
+fn paths_of_tokio(code: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (start, path) in code.match_indices("tokio::") {
+        let rest = &code[start + path.len()..];
+        match rest.strip_prefix('{') {
+            Some(list) => found.extend(top_level(list)),
+            None => {
+                let ends: &[char] = &[';', '(', ')', ' ', '<', '>', ',', '{'];
+                let (name, behind) = rest.split_at(rest.find(ends).unwrap_or(rest.len()));
+                let list = behind.strip_prefix('{').map(|list| top_level(list).concat());
+                found.push(name.to_owned() + &list.unwrap_or_default());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_way_to_name_a_lock_is_seen() {
+    let code = "use tokio::{net::{A, B}, sync::{watch, Mutex}}; use tokio::sync::{watch, Mutex}; \
+                let x: tokio::sync::RwLock<()>; use std::sync::Mutex;";
+    let expected = ["net::{A, B}", " sync::{watch, Mutex}", "sync::watch Mutex", "sync::RwLock"];
+    assert_eq!(paths_of_tokio(code), expected);
+}
+
 /// lettre's own STARTTLS takes what came in clear for what came encrypted, and its logs hold tokens.
 #[test]
 fn mail_libraries_neither_dial_nor_encrypt() {
