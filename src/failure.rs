@@ -217,8 +217,14 @@ fn visible(text: &str) -> String {
 /// Nothing that a stranger said can then end a reply line or start another one.
 #[must_use]
 pub fn printable(text: &str) -> String {
-    let ascii: String = text.chars().map(|c| if c.is_ascii_graphic() { c } else { ' ' }).collect();
-    ascii.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
+    let mut printable = String::with_capacity(text.len());
+    for word in text.split(|c: char| !c.is_ascii_graphic()).filter(|word| !word.is_empty()) {
+        if !printable.is_empty() {
+            printable.push(' ');
+        }
+        printable.push_str(word);
+    }
+    printable
 }
 
 fn cut(mut text: String, most: usize) -> String {
@@ -307,6 +313,15 @@ mod tests {
         let line = Explanation::new("x".repeat(900), "renew the secret").line();
         assert_eq!(line.len(), LONGEST_LINE);
         assert!(line.ends_with("...: renew the secret"), "{line}");
+    }
+
+    #[test]
+    fn what_is_not_printable_ascii_becomes_one_space_between_words() {
+        let cases =
+            [("", ""), (" \r\n", ""), ("a", "a"), ("\ta  b\r\nc\u{fc}d\0", "a b c d"), ("\u{fc}", "")];
+        for (said, printed) in cases {
+            assert_eq!(printable(said), printed, "{said:?}");
+        }
     }
 
     #[test]

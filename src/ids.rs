@@ -143,7 +143,8 @@ impl SlotId {
         }
         let digest = context.finish();
         let digits = digest.as_ref().iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        let hex: String = digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect();
+        let mut hex = String::with_capacity(Self::LENGTH);
+        hex.extend(digits.filter_map(|digit| char::from_digit(digit.into(), 16)));
         Self(hex.into())
     }
 

@@ -95,7 +95,10 @@ fn for_clients(capabilities: &Capabilities) -> Vec<&str> {
         "IMAP4REV2",
         "BACKENDAUTHENTICATE",
     ];
-    let withheld = |name: &str| WITHHELD.iter().any(|head| name.to_ascii_uppercase().starts_with(head));
+    let begins = |name: &str, head: &str| {
+        name.as_bytes().get(..head.len()).is_some_and(|start| start.eq_ignore_ascii_case(head.as_bytes()))
+    };
+    let withheld = |name: &str| WITHHELD.iter().any(|head| begins(name, head));
     capabilities.0.iter().map(String::as_str).filter(|name| !withheld(name)).collect()
 }
 
