@@ -85,7 +85,9 @@ impl Promises {
         let broken = P::broken_promises(promised, found);
         let mut learned = self.learned();
         let known = learned.entry((P::KIND, endpoint.clone())).or_default();
-        known.capabilities = found.clone();
+        if known.capabilities != *found {
+            known.capabilities = found.clone();
+        }
         if broken.is_empty() || std::mem::replace(&mut known.warned, true) { Vec::new() } else { broken }
     }
 
