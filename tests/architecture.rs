@@ -309,15 +309,14 @@ fn paths_of_tokio(code: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (start, path) in code.match_indices("tokio::") {
         let rest = &code[start + path.len()..];
-        match rest.strip_prefix('{') {
-            Some(list) => found.extend(top_level(list)),
-            None => {
-                let ends: &[char] = &[';', '(', ')', ' ', '<', '>', ',', '{'];
-                let (name, behind) = rest.split_at(rest.find(ends).unwrap_or(rest.len()));
-                let list = behind.strip_prefix('{').map(|list| top_level(list).concat());
-                found.push(name.to_owned() + &list.unwrap_or_default());
-            }
+        if let Some(list) = rest.strip_prefix('{') {
+            found.extend(top_level(list));
+            continue;
         }
+        let ends: &[char] = &[';', '(', ')', ' ', '<', '>', ',', '{'];
+        let (name, behind) = rest.split_at(rest.find(ends).unwrap_or(rest.len()));
+        let list = behind.strip_prefix('{').map(|list| top_level(list).concat());
+        found.push(name.to_owned() + &list.unwrap_or_default());
     }
     found
 }

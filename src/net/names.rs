@@ -27,9 +27,11 @@ struct Answer {
 
 type Question = (String, u16);
 
+type Resolve = dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync;
+
 /// Who is asked. Takes as long as it likes.
 #[derive(Clone)]
-struct Resolver(Arc<dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync>);
+struct Resolver(Arc<Resolve>);
 
 impl Default for Resolver {
     fn default() -> Self {
