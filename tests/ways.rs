@@ -1,6 +1,8 @@
 //! The ways out: proxies, resumed TLS sessions, how often a login waits for the mail server, and what is told of a
 //! step that takes too long.
 
+#![allow(clippy::unwrap_used, reason = "a broken test has to break")]
+
 mod harness;
 
 #[path = "ways/proxies.rs"]
