@@ -4,7 +4,6 @@
 //! where it has not, which is how an idle session ends up, nothing is.
 
 use std::{
-    cell::RefCell,
     io,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -16,12 +15,7 @@ use tokio::{
     net::TcpStream,
 };
 
-/// What one read of the socket may bring: a few TLS records.
-const SCRATCH: usize = 64 * 1024;
-
-thread_local! {
-    static THREAD_SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into());
-}
+use super::scratch::with_scratch;
 
 /// A TCP connection, and what has been read from it before it was asked for.
 #[derive(Debug)]
@@ -65,7 +59,7 @@ impl AsyncRead for Ahead {
             this.take(buffer);
             return Poll::Ready(Ok(()));
         }
-        THREAD_SCRATCH.with_borrow_mut(|scratch| {
+        with_scratch(|scratch| {
             let mut ahead = ReadBuf::new(scratch);
             ready!(Pin::new(&mut this.tcp).poll_read(cx, &mut ahead))?;
             let (wanted, rest) = ahead.filled().split_at(ahead.filled().len().min(buffer.remaining()));

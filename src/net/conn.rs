@@ -14,11 +14,12 @@ use tokio::{
     net::TcpStream,
     time::timeout,
 };
-use tokio_rustls::{client, server};
+use tokio_rustls::server;
 
 use super::{
     accept::{Acceptor, HandshakeError},
     ahead::Ahead,
+    line::ClientLine,
 };
 
 /// How much one read asks for before the splice: a login fits, and a capability list.
@@ -30,7 +31,7 @@ pub enum Stream {
     /// In clear.
     Plain(TcpStream),
     /// TLS with an upstream, whose certificate was verified.
-    Upstream(Box<client::TlsStream<Ahead>>),
+    Upstream(Box<ClientLine<TcpStream>>),
     /// TLS with a client, who was shown a certificate of ours.
     Client(Box<server::TlsStream<Ahead>>),
     /// Given up in a handshake that failed.
@@ -43,7 +44,7 @@ impl Stream {
     pub fn tls_version(&self) -> Option<&'static str> {
         let version = match self {
             Self::Plain(_) | Self::Closed => return None,
-            Self::Upstream(stream) => stream.get_ref().1.protocol_version(),
+            Self::Upstream(stream) => stream.agreed().protocol_version(),
             Self::Client(stream) => stream.get_ref().1.protocol_version(),
         };
         Some(if version == Some(rustls::ProtocolVersion::TLSv1_3) { "TLSv1.3" } else { "TLSv1.2" })
@@ -53,7 +54,7 @@ impl Stream {
     #[must_use]
     pub fn upstream_certificate(&self) -> Option<&[u8]> {
         match self {
-            Self::Upstream(stream) => stream.get_ref().1.peer_certificates()?.first().map(AsRef::as_ref),
+            Self::Upstream(stream) => stream.agreed().peer_certificates()?.first().map(AsRef::as_ref),
             Self::Plain(_) | Self::Client(_) | Self::Closed => None,
         }
     }
@@ -65,7 +66,7 @@ impl Stream {
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         match self {
             Self::Plain(stream) => stream.peer_addr(),
-            Self::Upstream(stream) => stream.get_ref().0.tcp().peer_addr(),
+            Self::Upstream(stream) => stream.io().peer_addr(),
             Self::Client(stream) => stream.get_ref().0.tcp().peer_addr(),
             Self::Closed => Err(io::ErrorKind::NotConnected.into()),
         }

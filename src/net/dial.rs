@@ -254,7 +254,7 @@ pub async fn encrypt(tcp: TcpStream, endpoint: &Endpoint, way: Way<'_>) -> Resul
     };
     let host = named(&endpoint.host);
     match way.step(way.trust.connect(endpoint, tcp), || Step::Handshake(named(endpoint))).await? {
-        Ok(stream) => Ok(Conn::new(Stream::Upstream(Box::new(stream)))),
+        Ok(stream) => Ok(Conn::new(Stream::Upstream(stream))),
         Err(error) => Err(match certificate_trouble(&error) {
             Some(error) => DialError::Certificate { host, error },
             None => DialError::Tls { host, error },

@@ -14,9 +14,8 @@ use rustls::{
 };
 use rustls_platform_verifier::Verifier as PlatformVerifier;
 use tokio::net::TcpStream;
-use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::{Endpoint, ahead::Ahead, distrust::Naming, sessions::Sessions};
+use super::{Endpoint, distrust::Naming, line::ClientLine, sessions::Sessions};
 
 /// Makes aws-lc-rs the process's cryptography, which every TLS configuration and the HTTP client
 /// then use. Harmless when called again.
@@ -100,9 +99,17 @@ impl Trust {
     ///
     /// # Errors
     /// What the handshake failed with; a refused certificate is in the error's text.
-    pub async fn connect(&self, endpoint: &Endpoint, stream: TcpStream) -> io::Result<TlsStream<Ahead>> {
+    pub async fn connect(
+        &self,
+        endpoint: &Endpoint,
+        stream: TcpStream,
+    ) -> io::Result<Box<ClientLine<TcpStream>>> {
         let name = ServerName::try_from(endpoint.host.clone()).map_err(io::Error::other)?;
-        TlsConnector::from(self.config_for(endpoint)).connect(name, Ahead::new(stream)).await
+        let shaken = ClientLine::connect(self.config_for(endpoint), name, stream).await;
+        if shaken.as_ref().is_err_and(is_garbled) {
+            self.forget(endpoint);
+        }
+        shaken
     }
 
     fn config_for(&self, endpoint: &Endpoint) -> Arc<ClientConfig> {
@@ -114,6 +121,12 @@ impl Trust {
             Arc::new(config)
         });
         Arc::clone(config)
+    }
+
+    /// Resumes no session of a server any more that there has been.
+    fn forget(&self, endpoint: &Endpoint) {
+        let server = (endpoint.host.clone(), endpoint.port);
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner).remove(&server);
     }
 }
 
@@ -129,6 +142,12 @@ fn naming(
     verifier: Arc<dyn ServerCertVerifier>,
 ) -> ConfigBuilder<ClientConfig, WantsClientCert> {
     builder.dangerous().with_custom_certificate_verifier(Arc::new(Naming(verifier)))
+}
+
+/// Whether a handshake failed as one does where a server resumes what it does not know any more (TLS 1.2).
+fn is_garbled(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(inner, Some(rustls::Error::DecryptError))
 }
 
 fn read_certificates(path: PathBuf) -> Result<Vec<CertificateDer<'static>>, TrustError> {
