@@ -69,7 +69,7 @@ impl Bridge {
         match placed {
             Ok(place) => {
                 let arrival = Arrival { terms: terms.clone(), stream, house, peer, place, announced };
-                Some(Arc::clone(self).attend(arrival))
+                Some(Arc::clone(self).attend(Box::new(arrival)))
             }
             Err(crowded) => {
                 turn_away(terms, &stream, crowded, &house);
@@ -99,10 +99,10 @@ impl Arrival {
     ///
     /// # Errors
     /// What the balancer did instead. Nothing where the client has been turned away.
-    pub(super) async fn recognise(self) -> Result<Recognised, Option<(SocketAddr, Unread)>> {
-        let Self { terms, mut stream, house, peer, mut place, announced } = self;
+    pub(super) async fn recognise(self: Box<Self>) -> Result<Box<Recognised>, Option<(SocketAddr, Unread)>> {
+        let Self { terms, mut stream, house, peer, mut place, announced } = *self;
         if !announced {
-            return Ok(Recognised { terms, stream, from: peer, house, place, looks: false });
+            return Ok(Box::new(Recognised { terms, stream, from: peer, house, place, looks: false }));
         }
         let reading = proxy_header::read(&mut stream, timing::PROXY_HEADER);
         let read = house.draining.run_until_cancelled(reading).await;
@@ -120,7 +120,7 @@ impl Arrival {
             turn_away(&terms, &stream, crowded, &house);
             return Err(None);
         }
-        Ok(Recognised { terms, stream, from, house, place, looks })
+        Ok(Box::new(Recognised { terms, stream, from, house, place, looks }))
     }
 }
 

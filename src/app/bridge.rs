@@ -1,6 +1,7 @@
 //! What a running bridge's tasks share.
 
 use std::{
+    net::SocketAddr,
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
@@ -26,11 +27,12 @@ use crate::{
     console::Gate,
     ids::{ProtocolKind, SessionId},
     imap::Imap,
+    net::proxy_header::Unread,
     oauth::{ConfigureError, Tokens},
     policy::throttle::Rarely,
     pop3::Pop3,
     secret::Source,
-    session::{self, House, Ledger, Lobby, Promises, Register},
+    session::{self, House, Ledger, Lobby, Place, Promises, Register, Session},
     smtp::Smtp,
 };
 
@@ -128,7 +130,6 @@ impl Bridge {
             limits: config.limits,
             timing: config.timing,
             draining: CancellationToken::new(),
-            cut: CancellationToken::new(),
         };
         Ok(Self {
             path,
@@ -166,27 +167,34 @@ impl Bridge {
         !self.stop.gently.is_cancelled()
     }
 
-    /// Serves one client.
-    pub(super) async fn attend(self: Arc<Self>, arrival: Arrival) {
-        let Recognised { terms, stream, from, house, place, looks } = match arrival.recognise().await {
-            Ok(recognised) => recognised,
-            Err(why) => {
-                if let Some((peer, why)) = why {
-                    self.complain_of_header(peer, &why);
-                }
-                return;
-            }
-        };
-        let id = SessionId(self.count.fetch_add(1, Ordering::Relaxed));
+    /// Serves one client. What is large stands in boxes, so that a task keeps the memory of no step that is done.
+    pub(super) async fn attend(self: Arc<Self>, arrival: Box<Arrival>) {
+        let recognised = Box::pin(arrival.recognise()).await;
+        let Some((place, session)) = self.begin(recognised) else { return };
         // A session outlives the bridge's doors, and needs nothing of it but its house.
         drop(self);
-        let entrance = terms.entrance;
-        match terms.wanted.protocol {
-            ProtocolKind::Imap => session::attend::<Imap>(stream, from, id, entrance, house, looks).await,
-            ProtocolKind::Smtp => session::attend::<Smtp>(stream, from, id, entrance, house, looks).await,
-            ProtocolKind::Pop3 => session::attend::<Pop3>(stream, from, id, entrance, house, looks).await,
-        }
+        session.await;
         drop(place);
+    }
+
+    fn begin(
+        &self,
+        recognised: Result<Box<Recognised>, Option<(SocketAddr, Unread)>>,
+    ) -> Option<(Place, Session)> {
+        let recognised = recognised.map_err(|why| {
+            if let Some((peer, why)) = why {
+                self.complain_of_header(peer, &why);
+            }
+        });
+        let Recognised { terms, stream, from, house, place, looks } = *recognised.ok()?;
+        let id = SessionId(self.count.fetch_add(1, Ordering::Relaxed));
+        let entrance = terms.entrance;
+        let session = match terms.wanted.protocol {
+            ProtocolKind::Imap => session::attend::<Imap>(stream, from, id, entrance, house, looks),
+            ProtocolKind::Smtp => session::attend::<Smtp>(stream, from, id, entrance, house, looks),
+            ProtocolKind::Pop3 => session::attend::<Pop3>(stream, from, id, entrance, house, looks),
+        };
+        Some((place, session))
     }
 
     /// Renews tokens ahead of time, until the bridge stops.

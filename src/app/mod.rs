@@ -250,7 +250,7 @@ async fn drain(bridge: &Bridge) {
     let gone = timeout(house.timing.drain_grace, sessions.wait());
     if bridge.stop.now.run_until_cancelled(gone).await.is_none_or(|waited| waited.is_err()) {
         info!(sessions = sessions.len(), "cutting the sessions that are left");
-        house.cut.cancel();
+        house.register.close();
         let _ = timeout(timing::FAREWELL, sessions.wait()).await;
     }
     // A refresh that is in flight must finish: what it brings may exist nowhere else. Other token

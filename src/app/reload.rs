@@ -173,12 +173,13 @@ impl Bridge {
             limits: config.limits,
             timing: config.timing,
             draining: before.draining.clone(),
-            cut: before.cut.clone(),
         };
         let changes = changes(&before, &house, &moves, &warnings);
         house.ledger.keep(&accounts);
         self.move_into(house);
         self.roll.send_replace(accounts);
+        // Who logs in from here on looks at the roll after it has entered the register.
+        self.house().end_removed();
         if let Err(why) = self.certificates.show(prepared) {
             warn!(cause = %why, "a certificate was made and cannot be kept: it is shown until the bridge ends");
         }

@@ -89,23 +89,23 @@ pub struct House {
     pub timing: Timing,
     /// Cancelled when the bridge shuts down: sessions before their login are sent away.
     pub draining: CancellationToken,
-    /// Cancelled when the grace for sessions after their login is over.
-    pub cut: CancellationToken,
 }
 
 impl House {
-    /// Waits until the latest configuration has none of the account's logins, or, where a client is known `by_address`,
-    /// until that stands for the account no more.
-    pub(super) async fn removal(&self, account: Option<&Account>, by_address: Option<ClientAddr>) {
-        let is_removed = |accounts: &Arc<Accounts>| {
-            account.is_some_and(|account| {
-                !accounts.has_any_login_of(account)
-                    || by_address.is_some_and(|from| !access::stands_for(accounts, from, account))
-            })
-        };
-        if self.roll.clone().wait_for(is_removed).await.is_err() {
-            // Nobody is left who could remove one.
-            std::future::pending::<()>().await;
-        }
+    /// Whether the latest configuration has none of the account's logins, or, where a client is known `by_address`,
+    /// that stands for the account no more.
+    pub(super) fn has_removed(&self, account: &Account, by_address: Option<ClientAddr>) -> bool {
+        is_gone(&self.roll.borrow(), account, by_address)
     }
+
+    /// Ends the sessions whose accounts the latest configuration has no more.
+    pub fn end_removed(&self) {
+        let latest = Arc::clone(&self.roll.borrow());
+        self.register.end_removed(|account, by_address| is_gone(&latest, account, by_address));
+    }
+}
+
+fn is_gone(latest: &Accounts, account: &Account, by_address: Option<ClientAddr>) -> bool {
+    !latest.has_any_login_of(account)
+        || by_address.is_some_and(|from| !access::stands_for(latest, from, account))
 }

@@ -21,11 +21,11 @@ mod register;
 mod upstream;
 mod watched;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc};
 
 use bytes::BytesMut;
-use tokio::{net::TcpStream, time::Instant};
-use tracing::{Instrument as _, info, info_span};
+use tokio::{net::TcpStream, sync::oneshot, time::Instant};
+use tracing::{Instrument as _, info};
 
 use crate::{
     account::{Claim, Recognised},
@@ -61,45 +61,54 @@ pub fn dismissal<P: Protocol>(reason: Dismissal, house: &House) -> BytesMut {
     words
 }
 
+/// A session, from its greeting to its last byte.
+pub type Session = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Serves one client until either side is done, and writes the closing line: where it only looks whether
 /// somebody is there, for those alone who look closely.
-pub async fn attend<P: Protocol>(
+pub fn attend<P: Protocol>(
     stream: TcpStream,
     peer: SocketAddr,
     id: SessionId,
     entrance: Entrance,
     house: Arc<House>,
     looks: bool,
-) {
+) -> Session {
     let from = ClientAddr::new(peer);
-    let span = info_span!("session", session.id = %id, protocol = P::KIND.name(), client.addr = %from);
-    let serving = async {
-        let came = Came { protocol: P::KIND, client: from };
-        let mut record = Record::open(looks, id, came, &house.register);
-        record.came_by(entrance.line());
-        // A balancer that looks at the port stands for none of its clients.
-        let recognised = access::recognise(&house.accounts, P::KIND, from).filter(|_| !looks);
-        let visitor = (Stream::Plain(stream), entrance, from, recognised);
+    let came = Came { protocol: P::KIND, client: from };
+    let mut record = Record::open(looks, id, came, &house.register);
+    record.came_by(entrance.line());
+    // A balancer that looks at the port stands for none of its clients.
+    let recognised = access::recognise(&house.accounts, P::KIND, from).filter(|_| !looks);
+    let visitor = Box::new((Stream::Plain(stream), entrance, from, recognised));
+    Box::pin(async move {
         let result = serve::<P>(visitor, &house, &mut record).await;
         record.close(result);
-    };
-    serving.instrument(span).await;
+    })
 }
 
 /// Who has come: by which line, from where, and whether that is an account's own address.
 type Visitor = (Stream, Entrance, ClientAddr, Option<Recognised>);
 
+/// What is idle for hours is this and what it waits for, so that everything large stands in a box of its own, which is
+/// gone when its step is done: the login, and what the splice was made from.
 async fn serve<P: Protocol>(
-    visitor: Visitor,
+    visitor: Box<Visitor>,
     house: &House,
     record: &mut Record,
 ) -> Result<Closed, Interrupted> {
-    // Boxed, so that an idle session does not keep the memory of its login.
-    match Box::pin(log_in::<P>(visitor, house, record)).await? {
-        // The seat is free when the session has ended.
-        Ok((ends, _seat)) => relay::<P>(ends, house, record).await,
+    let span = record.span();
+    let logged_in = Box::pin(log_in::<P>(unboxed(visitor), house, record)).instrument(span).await?;
+    match logged_in {
+        Ok(ends) => relay::<P>(ends, house, record).await,
         Err(closed) => Ok(closed),
     }
+}
+
+/// Frees a box at once: what is moved out of one leaves it standing empty until the end of its scope.
+#[expect(clippy::boxed_local, reason = "that it is dropped here is the point")]
+fn unboxed<T>(content: Box<T>) -> T {
+    *content
 }
 
 /// From the greeting to a client and an upstream that only want their bytes carried.
@@ -107,22 +116,22 @@ async fn log_in<P: Protocol>(
     (stream, entrance, from, recognised): Visitor,
     house: &House,
     record: &mut Record,
-) -> Result<Result<(Ends, Seat), Closed>, Interrupted> {
+) -> Result<Result<Box<Ends>, Closed>, Interrupted> {
     let mut client = Client::<P>::greet(stream, entrance, recognised.as_ref(), house).await?;
     while let Some(shown) = client.next_shown(house).await? {
         record.credentials_shown(client.tls_version());
         let visit = client.visit(from, house);
-        let admitting = admit::<P>(shown, recognised.as_ref(), visit, house, record);
+        let admitting = Box::pin(admit::<P>(shown, recognised.as_ref(), visit, house, record));
         let Some(admitted) = house.draining.run_until_cancelled(admitting).await else {
             return Err(client.send_away_for_shutdown().await);
         };
         match admitted {
             Ok(Admitted { upstream: Upstream { conn: upstream, welcome }, seat }) => {
                 let client = client.accept(&welcome).await?;
-                record.logged_in(house);
+                let ended = record.logged_in(house);
                 let account = record.account().filter(|account| !account.senders.is_empty());
                 let watch = account.and_then(|_| P::watch(&welcome, house.limits.ceilings()));
-                return Ok(Ok((Ends { client, upstream, watch }, seat)));
+                return Ok(Ok(Box::new(Ends { client, upstream, watch, ended, seat })));
             }
             Err(refusal) => {
                 record.refused(&refusal, house);
@@ -155,11 +164,14 @@ struct Upstream {
     welcome: Welcome,
 }
 
-/// A client and an upstream that only want their bytes carried, and who reads along with them.
+/// A client and an upstream that only want their bytes carried, who reads along with them, and who may end it.
 struct Ends {
     client: Conn,
     upstream: Conn,
     watch: Option<Box<dyn Watch>>,
+    ended: oneshot::Receiver<Why>,
+    /// Free again when the session has ended.
+    seat: Seat,
 }
 
 /// A login that was let in: its upstream, and its seat among the sessions of its account.
@@ -266,14 +278,14 @@ async fn reach<P: Protocol>(
     upstream.map(|upstream| Admitted { upstream, seat }).map_err(|verdict| verdict.refusal)
 }
 
-/// Carries bytes until both sides are done.
-async fn relay<P: Protocol>(ends: Ends, house: &House, record: &mut Record) -> Result<Closed, Interrupted> {
-    let Ends { client, upstream, watch } = ends;
+/// Carries bytes until both sides are done, or somebody ends it.
+async fn relay<P: Protocol>(
+    ends: Box<Ends>,
+    house: &House,
+    record: &mut Record,
+) -> Result<Closed, Interrupted> {
+    let Ends { client, upstream, watch, ended, seat: _seat } = unboxed(ends);
     record.phase("relay");
-    let side = |conn: Conn| {
-        let (stream, early) = conn.into_parts();
-        Side { stream, early }
-    };
     let mut carried = Carried::default();
     let noted = &*record;
     let mut look = Glance::default();
@@ -282,28 +294,34 @@ async fn relay<P: Protocol>(ends: Ends, house: &House, record: &mut Record) -> R
             noted.remarked(remark, house);
         }
     };
-    let account = record.account();
     let idle = house.timing.idle_timeout;
-    let splicing = async {
-        match (watch, &account) {
-            // Boxed, so that only those keep its memory who are watched.
-            (Some(watch), Some(account)) => {
-                let line = house.limits.line;
-                let guard = Guard { watch, account, record: noted, house, line };
-                Box::pin(watched::relay(client, upstream, idle, &mut carried, glance, guard)).await
-            }
-            _ => end_of_splice(splice(side(client), side(upstream), idle, &mut carried, glance).await),
-        }
-    };
     // Each may be dropped where it stands: what a splice has carried is counted as it goes.
-    let end = tokio::select! {
-        end = splicing => end,
-        () = house.cut.cancelled() => Err(Why::ShuttingDown),
-        () = house.removal(account.as_deref(), noted.known_by()) => Err(Why::AccountRemoved),
-        () = noted.ended() => Err(Why::Ended),
+    let end = if let Some((watch, account)) = watch.zip(noted.account()) {
+        let guard = Guard { watch, account, record: noted, house, line: house.limits.line };
+        let watching = watched::relay(client, upstream, idle, &mut carried, glance, guard);
+        unless_ended(Box::pin(watching), ended).await.flatten()
+    } else {
+        let splicing = splice(side(client), side(upstream), idle, &mut carried, glance);
+        unless_ended(Box::pin(splicing), ended).await.and_then(end_of_splice)
     };
     record.carried(carried);
     end.map_err(Interrupted::relay)
+}
+
+fn side(conn: Conn) -> Side<Stream> {
+    let (stream, early) = conn.into_parts();
+    Side { stream, early }
+}
+
+/// What comes of carrying bytes, unless somebody ends it before.
+async fn unless_ended<T>(
+    mut carrying: Pin<Box<impl Future<Output = T>>>,
+    mut ended: oneshot::Receiver<Why>,
+) -> Result<T, Why> {
+    tokio::select! {
+        end = &mut carrying => Ok(end),
+        Ok(why) = &mut ended => Err(why),
+    }
 }
 
 fn end_of_splice(end: End) -> Result<Closed, Why> {

@@ -1,13 +1,13 @@
 //! What is written about a session: one closing line, and one line for each refused login.
 
-use std::{io, sync::Arc};
+use std::{borrow::Cow, io, sync::Arc};
 
-use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tokio::{sync::oneshot, time::Instant};
+use tracing::{Span, debug, info, info_span, warn};
 
 use super::{
-    House,
-    register::{Came, Presence, Register, Trouble},
+    House, Provider,
+    register::{Came, Entrant, Presence, Register, Trouble},
 };
 use crate::{
     account::{Account, Claim, Recognised, Verified},
@@ -76,7 +76,7 @@ pub enum Why {
 
 impl Why {
     /// The name in logs: `client_gone`.
-    fn name(&self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
         match self {
             Self::ClientGone(_) => "client_gone",
             Self::UpstreamGone(_) => "upstream_gone",
@@ -139,11 +139,12 @@ pub(super) struct Record {
     verified: Option<Arc<Account>>,
     /// The client's address was the proof.
     by_address: bool,
-    account: Option<String>,
+    /// The name of the account that is claimed, until it is verified.
+    claimed: Option<String>,
     login: Option<String>,
-    mailbox: Option<String>,
-    upstream: Option<String>,
-    phase: String,
+    mailbox: Option<Arc<str>>,
+    provider: Option<Arc<Provider>>,
+    phase: Cow<'static, str>,
     denied: Option<Denied>,
     failure: Option<(Failure, Fault)>,
     interrupted: Option<&'static str>,
@@ -171,11 +172,11 @@ impl Record {
             login_ms: None,
             verified: None,
             by_address: false,
-            account: None,
+            claimed: None,
             login: None,
             mailbox: None,
-            upstream: None,
-            phase: "client".to_owned(),
+            provider: None,
+            phase: "client".into(),
             denied: None,
             failure: None,
             interrupted: None,
@@ -186,13 +187,20 @@ impl Record {
         }
     }
 
+    /// What each line of the log says of the session. Made for the login and for each line that comes later: a span
+    /// takes more memory than many sessions have to say anything in.
+    pub(super) fn span(&self) -> Span {
+        let Came { protocol, client } = &self.came;
+        info_span!("session", session.id = %self.id, protocol = protocol.name(), client.addr = %client)
+    }
+
     /// Keeps how the line stood when the client came.
     pub(super) fn came_by(&mut self, line: Line) {
         self.line = line;
     }
 
-    pub(super) fn phase(&mut self, phase: &str) {
-        phase.clone_into(&mut self.phase);
+    pub(super) fn phase(&mut self, phase: impl Into<Cow<'static, str>>) {
+        self.phase = phase.into();
     }
 
     /// Keeps when credentials were shown, and by which version of TLS.
@@ -209,7 +217,7 @@ impl Record {
             login.split_once('@').is_some_and(|(name, domain)| !name.is_empty() && domain.contains('.'));
         let shown = claim.account().is_some() || (is_address && !login.contains(' ') && login.len() <= 254);
         self.login = shown.then_some(login);
-        self.account = claim.account().map(Account::name);
+        self.claimed = claim.account().map(Account::name);
         self.mailbox = None;
         self.verified = None;
         self.by_address = false;
@@ -217,15 +225,15 @@ impl Record {
 
     /// Keeps whose address the client comes from.
     pub(super) fn recognised(&mut self, recognised: &Recognised) {
-        self.account = Some(recognised.account().name());
         // Whoever has failed to log in before has not sent this.
-        (self.login, self.mailbox) = (None, None);
+        (self.claimed, self.login, self.mailbox) = (None, None, None);
         self.verified = Some(Arc::clone(recognised.account()));
         self.by_address = true;
     }
 
     /// Keeps whose password was shown.
     pub(super) fn verified(&mut self, verified: &Verified) {
+        self.claimed = None;
         self.verified = Some(Arc::clone(verified.account()));
     }
 
@@ -234,55 +242,70 @@ impl Record {
         self.by_address.then_some(self.came.client)
     }
 
+    /// The name of the account, as far as one is claimed.
+    fn account_name(&self) -> Option<String> {
+        self.verified.as_ref().map(|account| account.name()).or_else(|| self.claimed.clone())
+    }
+
+    fn upstream(&self) -> Option<String> {
+        self.provider.as_ref()?.endpoint(self.came.protocol).map(ToString::to_string)
+    }
+
     /// Whose password was shown, if it was.
     pub(super) fn account(&self) -> Option<Arc<Account>> {
         self.verified.clone()
     }
 
     pub(super) fn permitted(&mut self, permit: &Permit) {
-        self.mailbox = Some(permit.mailbox().to_owned());
+        self.mailbox = Some(permit.mailbox().into());
     }
 
     pub(super) fn denied(&mut self, denied: Option<Denied>) {
         self.denied = denied;
     }
 
-    pub(super) fn dialled(&mut self, upstream: String) {
-        self.upstream = Some(upstream);
+    /// Keeps whose upstream is dialled.
+    pub(super) fn dialled(&mut self, provider: &Arc<Provider>) {
+        self.provider = Some(Arc::clone(provider));
     }
 
-    pub(super) fn logged_in(&mut self, house: &House) {
+    /// Enters the session in the register. What is returned tells it to end.
+    pub(super) fn logged_in(&mut self, house: &House) -> oneshot::Receiver<Why> {
         self.failure = None;
         if let Some(account) = &self.verified {
             house.ledger.logged_in(account);
         }
-        let (account, mailbox) =
-            (self.account.clone().unwrap_or_default(), self.mailbox.clone().unwrap_or_default());
-        self.presence = Some(self.register.logged_in(&self.came, self.id, account, mailbox));
-        self.login_ms = self.shown_at.map(millis_since);
-    }
-
-    /// Waits until somebody ends the session.
-    pub(super) async fn ended(&self) {
-        match &self.presence {
-            Some(presence) => presence.end().cancelled().await,
-            None => std::future::pending().await,
+        let who = Entrant {
+            came: self.came.clone(),
+            account: self.verified.clone(),
+            by_address: self.by_address,
+            mailbox: self.mailbox.clone().unwrap_or_default(),
+        };
+        let (presence, ended) = self.register.logged_in(self.id, who);
+        self.presence = Some(presence);
+        // A reload may have taken the account away before there was a session to be ended.
+        if self.verified.as_ref().is_some_and(|account| house.has_removed(account, self.known_by())) {
+            self.register.end_as(self.id, Why::AccountRemoved);
         }
+        self.login_ms = self.shown_at.map(millis_since);
+        ended
     }
 
     /// Writes what the upstream says after the login that a person should know of.
     pub(super) fn remarked(&self, remark: Remark, house: &House) {
-        let upstream = self.upstream.as_deref().unwrap_or_default();
+        let upstream = self.upstream().unwrap_or_default();
         let why = Explanation::new(format!("{upstream}: {}", remark.meaning), remark.cure);
-        warn!(
-            account = self.account,
-            mailbox = self.mailbox,
-            remark = remark.name,
-            fault = remark.fault.name(),
-            cause = why.cause,
-            cure = why.cure,
-            "upstream ends or limits the session"
-        );
+        self.span().in_scope(|| {
+            warn!(
+                account = self.account_name(),
+                mailbox = self.mailbox.as_deref(),
+                remark = remark.name,
+                fault = remark.fault.name(),
+                cause = why.cause,
+                cure = why.cure,
+                "upstream ends or limits the session"
+            );
+        });
         if let Some(account) = &self.verified {
             house.ledger.complained(account, remark.name, why.clone());
         }
@@ -298,8 +321,8 @@ impl Record {
 
     fn trouble(&self, what: &'static str, why: Explanation) -> Trouble {
         // Who is known by its address has no login, and is found by its account.
-        let known = self.account.clone().filter(|_| self.by_address);
-        self.register.trouble(self.came.clone(), self.login.clone().or(known), what, why)
+        let known = || self.account_name().filter(|_| self.by_address);
+        self.register.trouble(self.came.clone(), self.login.clone().or_else(known), what, why)
     }
 
     pub(super) fn carried(&mut self, carried: Carried) {
@@ -320,15 +343,15 @@ impl Record {
             _ => None,
         };
         warn!(
-            account = self.account,
+            account = self.account_name(),
             login = self.login,
             by_address = self.by_address.then_some(true),
-            mailbox = self.mailbox,
+            mailbox = self.mailbox.as_deref(),
             failure = failure.name(),
             fault = refusal.fault().name(),
             retry_helps = refusal.may_pass(),
-            phase = self.phase,
-            upstream.addr = self.upstream,
+            phase = &*self.phase,
+            upstream.addr = self.upstream(),
             reason,
             cause = explanation.as_ref().map(|why| why.cause.as_str()),
             cure = explanation.as_ref().map(|why| why.cure.as_str()),
@@ -343,12 +366,14 @@ impl Record {
     }
 
     pub(super) fn close(mut self, result: Result<Closed, Interrupted>) {
+        let span = self.span();
+        let _entered = span.enter();
         match result {
             Ok(Closed::Left) if self.failure.is_none() => self.outcome = "left",
             Ok(Closed::Left | Closed::Refused) => self.outcome = "failed",
             Ok(Closed::Spliced) => self.outcome = "spliced",
             Err(Interrupted { why: Why::Handshake(HandshakeError::Gone), phase }) => {
-                (self.outcome, self.phase) = ("left", phase);
+                (self.outcome, self.phase) = ("left", phase.into());
             }
             // A mail program that distrusts the certificate, or a monitor that looks at the port.
             Err(Interrupted {
@@ -356,12 +381,12 @@ impl Record {
                 phase,
             }) => {
                 info!(cause = %error, cure = error.cure(self.line.is_encryptable()), "client left");
-                (self.outcome, self.phase) = ("left", phase);
+                (self.outcome, self.phase) = ("left", phase.into());
             }
             Err(Interrupted { phase, why }) => {
                 why.warn(self.line);
                 self.outcome = if self.login_ms.is_some() { "cut" } else { "failed" };
-                self.phase = phase;
+                self.phase = phase.into();
                 self.interrupted = Some(why.name());
                 self.error = match why {
                     Why::ClientGone(error) | Why::UpstreamGone(error) => Some(error.to_string()),
@@ -382,6 +407,8 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        let span = self.span();
+        let _entered = span.enter();
         // A level is fixed where a line is written, so that there are two.
         if self.looks && self.outcome == "left" {
             debug!(session.ms = millis_since(self.opened), "nobody came");
@@ -389,13 +416,13 @@ impl Drop for Record {
         }
         info!(
             outcome = self.outcome,
-            account = self.account,
+            account = self.account_name(),
             login = self.login,
             by_address = self.by_address.then_some(true),
-            mailbox = self.mailbox,
+            mailbox = self.mailbox.as_deref(),
             client.tls = self.tls,
-            upstream.addr = self.upstream,
-            phase = self.phase,
+            upstream.addr = self.upstream(),
+            phase = &*self.phase,
             failure = self.failure.map(|(failure, _)| failure.name()),
             fault = self.failure.map(|(_, fault)| fault.name()),
             interrupted = self.interrupted,

@@ -36,7 +36,7 @@ pub(super) async fn log_in<P: Protocol>(
     let endpoint = provider
         .endpoint(P::KIND)
         .ok_or_else(|| final_verdict(endpoint_missing(permit, &provider.name, P::KIND)))?;
-    record.dialled(endpoint.to_string());
+    record.dialled(provider);
     let mut failures = 0;
     let mut known = None;
     loop {
@@ -117,7 +117,7 @@ async fn attempt<P: Protocol>(
                 acquaintance.forget(P::KIND, endpoint, permit.mailbox());
             }
             if dialled {
-                record.phase(&format!("upstream/{}", dialogue.phase()));
+                record.phase(format!("upstream/{}", dialogue.phase()));
             }
             debug!(failure = failure.name(), said = scrubbed(&said), "upstream did not let us in");
             let endpoint = endpoint.to_string();

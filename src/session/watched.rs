@@ -4,7 +4,7 @@
 //! asked about each sender. What is kept is bounded: nothing is read from one side while the other has not
 //! taken what came before.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use tokio::{
@@ -28,7 +28,7 @@ const READ: usize = 16 * 1024;
 /// Who reads along, and for whom.
 pub(super) struct Guard<'h> {
     pub(super) watch: Box<dyn Watch>,
-    pub(super) account: &'h Account,
+    pub(super) account: Arc<Account>,
     pub(super) record: &'h Record,
     pub(super) house: &'h House,
     /// The longest command line, in bytes.
@@ -42,7 +42,7 @@ impl Guard<'_> {
             match self.watch.client_says(input, up, down).map_err(Why::Violation)? {
                 WatchStep::NeedInput => return Ok(false),
                 WatchStep::Over => return Ok(true),
-                WatchStep::Sender(sender) => match access::may_send(self.account, &sender) {
+                WatchStep::Sender(sender) => match access::may_send(&self.account, &sender) {
                     Ok(()) => self.watch.allow(up),
                     Err(refusal) => self.forbid(&refusal, down),
                 },
@@ -52,14 +52,16 @@ impl Guard<'_> {
 
     fn forbid(&mut self, refusal: &Refusal, down: &mut BytesMut) {
         let why = refusal.explanation.as_ref();
-        warn!(
-            account = self.account.name(),
-            failure = refusal.failure.name(),
-            cause = why.map(|why| why.cause.as_str()),
-            cure = why.map(|why| why.cure.as_str()),
-            "sender refused"
-        );
-        self.record.forbade(self.account, refusal, self.house);
+        self.record.span().in_scope(|| {
+            warn!(
+                account = self.account.name(),
+                failure = refusal.failure.name(),
+                cause = why.map(|why| why.cause.as_str()),
+                cure = why.map(|why| why.cure.as_str()),
+                "sender refused"
+            );
+        });
+        self.record.forbade(&self.account, refusal, self.house);
         // Who is known by its address is told no causes.
         if self.record.known_by().is_some() {
             self.watch.forbid(&refusal.clone().for_the_log_alone(), down);

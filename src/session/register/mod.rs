@@ -12,9 +12,11 @@ use std::{
     time::SystemTime,
 };
 
-use tokio_util::sync::CancellationToken;
+use tokio::sync::oneshot;
 
+use super::Why;
 use crate::{
+    account::Account,
     clock::SharedClock,
     failure::Explanation,
     ids::{ClientAddr, ProtocolKind, SessionId},
@@ -36,7 +38,10 @@ pub struct Register {
 
 #[derive(Debug, Default)]
 struct Books {
-    present: BTreeMap<u64, Entered>,
+    /// Boxed, because a tree keeps room for twice as many entries as it has.
+    present: BTreeMap<u64, Box<Entered>>,
+    /// Whoever comes now is sent away.
+    closed: bool,
     minutes: Minutes,
     troubles: Troubles,
     totals: Totals,
@@ -73,10 +78,46 @@ pub struct Present {
     pub since: SystemTime,
 }
 
+/// Who enters, and what is known of it.
+#[derive(Debug)]
+pub(super) struct Entrant {
+    /// How it came.
+    pub(super) came: Came,
+    /// Whose mailbox it has open.
+    pub(super) account: Option<Arc<Account>>,
+    /// Whether the client's address was the proof of that.
+    pub(super) by_address: bool,
+    /// The mailbox.
+    pub(super) mailbox: Arc<str>,
+}
+
 #[derive(Debug)]
 struct Entered {
-    present: Present,
-    end: CancellationToken,
+    who: Entrant,
+    since: SystemTime,
+    /// Taken once it has been told to end.
+    end: Option<oneshot::Sender<Why>>,
+}
+
+impl Entered {
+    fn present(&self, id: u64) -> Present {
+        let Entrant { came, account, mailbox, .. } = &self.who;
+        Present {
+            id: SessionId(id),
+            protocol: came.protocol,
+            client: came.client,
+            account: account.as_ref().map(|account| account.name()).unwrap_or_default(),
+            mailbox: mailbox.as_ref().to_owned(),
+            since: self.since,
+        }
+    }
+
+    fn end(&mut self, why: Why) {
+        if let Some(end) = self.end.take() {
+            // One that has just ended needs no telling.
+            let _ = end.send(why);
+        }
+    }
 }
 
 impl Register {
@@ -90,14 +131,14 @@ impl Register {
     #[must_use]
     pub fn present(&self, most: usize) -> (Vec<Present>, usize) {
         let books = self.books();
-        let first = books.present.values().take(most).map(|entered| entered.present.clone()).collect();
+        let first = books.present.iter().take(most).map(|(id, entered)| entered.present(*id)).collect();
         (first, books.present.len())
     }
 
     /// The session of a number. `None` where it is not logged in.
     #[must_use]
     pub fn find(&self, id: SessionId) -> Option<Present> {
-        self.books().present.get(&id.0).map(|entered| entered.present.clone())
+        self.books().present.get(&id.0).map(|entered| entered.present(id.0))
     }
 
     /// How many sessions of each protocol are logged in.
@@ -105,7 +146,7 @@ impl Register {
     pub fn present_by_protocol(&self) -> HashMap<ProtocolKind, u64> {
         let mut counts = HashMap::new();
         for entered in self.books().present.values() {
-            *counts.entry(entered.present.protocol).or_default() += 1;
+            *counts.entry(entered.who.came.protocol).or_default() += 1;
         }
         counts
     }
@@ -113,12 +154,34 @@ impl Register {
     /// Ends a session that is logged in. False where there is none of that number.
     #[must_use]
     pub fn end(&self, id: SessionId) -> bool {
-        let books = self.books();
-        let entered = books.present.get(&id.0);
-        if let Some(entered) = entered {
-            entered.end.cancel();
+        self.end_as(id, Why::Ended)
+    }
+
+    /// Ends a session for a reason. False where there is none of that number.
+    pub(super) fn end_as(&self, id: SessionId, why: Why) -> bool {
+        let mut books = self.books();
+        let Some(entered) = books.present.get_mut(&id.0) else { return false };
+        entered.end(why);
+        true
+    }
+
+    /// Ends the sessions whose account is gone, by what is said of each account and of the address that is its proof,
+    /// where one is.
+    pub(super) fn end_removed(&self, is_gone: impl Fn(&Account, Option<ClientAddr>) -> bool) {
+        for entered in self.books().present.values_mut() {
+            let Entrant { came, account, by_address, .. } = &entered.who;
+            let proof = by_address.then_some(came.client);
+            if account.as_ref().is_some_and(|account| is_gone(account, proof)) {
+                entered.end(Why::AccountRemoved);
+            }
         }
-        entered.is_some()
+    }
+
+    /// Ends all sessions, and those that still come, because the bridge shuts down.
+    pub fn close(&self) {
+        let mut books = self.books();
+        books.closed = true;
+        books.present.values_mut().for_each(|entered| entered.end(Why::ShuttingDown));
     }
 
     /// How many logins each of the last [`MINUTES`] minutes saw, the oldest first. The last one is not over yet.
@@ -144,22 +207,22 @@ impl Register {
         *self.books().totals.connections.entry(protocol).or_default() += 1;
     }
 
-    /// Enters a session that has logged in, until what is returned is dropped.
+    /// Enters a session that has logged in, until the first that is returned is dropped. The second tells it to end.
     pub(super) fn logged_in(
         self: &Arc<Self>,
-        came: &Came,
         id: SessionId,
-        account: String,
-        mailbox: String,
-    ) -> Presence {
-        let (since, end) = (self.clock.now(), CancellationToken::new());
-        let (protocol, client) = (came.protocol, came.client);
-        let present = Present { id, protocol, client, account, mailbox, since };
+        who: Entrant,
+    ) -> (Presence, oneshot::Receiver<Why>) {
+        let (since, (end, ended)) = (self.clock.now(), oneshot::channel());
         let mut books = self.books();
         books.minutes.note(since, |minute| minute.good += 1);
-        *books.totals.logins.entry((protocol, LOGIN_OK)).or_default() += 1;
-        books.present.insert(id.0, Entered { present, end: end.clone() });
-        Presence { register: Arc::clone(self), id, end }
+        *books.totals.logins.entry((who.came.protocol, LOGIN_OK)).or_default() += 1;
+        let mut entered = Box::new(Entered { who, since, end: Some(end) });
+        if books.closed {
+            entered.end(Why::ShuttingDown);
+        }
+        books.present.insert(id.0, entered);
+        (Presence { register: Arc::clone(self), id }, ended)
     }
 
     /// A trouble that happens now.
@@ -204,14 +267,6 @@ impl Register {
 pub(super) struct Presence {
     register: Arc<Register>,
     id: SessionId,
-    end: CancellationToken,
-}
-
-impl Presence {
-    /// Cancelled when somebody ends the session.
-    pub(super) fn end(&self) -> &CancellationToken {
-        &self.end
-    }
 }
 
 impl Drop for Presence {
@@ -223,14 +278,23 @@ impl Drop for Presence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::System;
+    use crate::{account::tests::account, clock::System};
 
     fn came(protocol: ProtocolKind) -> Came {
         Came { protocol, client: ClientAddr::new("192.0.2.1:5".parse().unwrap()) }
     }
 
-    fn enter(register: &Arc<Register>, id: u64, protocol: ProtocolKind) -> Presence {
-        register.logged_in(&came(protocol), SessionId(id), format!("ann{id}"), "ann@contoso.com".to_owned())
+    type Inside = (Presence, oneshot::Receiver<Why>);
+
+    fn enter(register: &Arc<Register>, id: u64, protocol: ProtocolKind) -> Inside {
+        let account = Some(Arc::new(account(&[&format!("ann{id}")])));
+        let mailbox = "ann@contoso.com".into();
+        register
+            .logged_in(SessionId(id), Entrant { came: came(protocol), account, by_address: false, mailbox })
+    }
+
+    fn why_ended((_, ended): &mut Inside) -> Option<&'static str> {
+        ended.try_recv().ok().map(|why| why.name())
     }
 
     #[test]
@@ -253,12 +317,32 @@ mod tests {
     #[test]
     fn one_session_is_ended_and_no_other() {
         let register = Arc::new(Register::new(Arc::new(System)));
-        let (first, second) =
+        let (mut first, mut second) =
             (enter(&register, 1, ProtocolKind::Imap), enter(&register, 2, ProtocolKind::Imap));
         assert!(register.end(SessionId(2)) && !register.end(SessionId(3)));
-        assert!(second.end().is_cancelled() && !first.end().is_cancelled());
+        assert_eq!((why_ended(&mut first), why_ended(&mut second)), (None, Some("ended")));
+        assert!(register.end(SessionId(2)), "it may take a moment to leave");
         drop(second);
         assert!(!register.end(SessionId(2)));
+    }
+
+    #[test]
+    fn sessions_whose_account_is_gone_are_ended_and_no_others() {
+        let register = Arc::new(Register::new(Arc::new(System)));
+        let (mut first, mut second) =
+            (enter(&register, 1, ProtocolKind::Imap), enter(&register, 2, ProtocolKind::Imap));
+        register.end_removed(|account, proof| account.name() == "ann1" && proof.is_none());
+        assert_eq!((why_ended(&mut first), why_ended(&mut second)), (Some("account_removed"), None));
+    }
+
+    #[test]
+    fn whoever_logs_in_while_the_bridge_shuts_down_is_ended_like_all_others() {
+        let register = Arc::new(Register::new(Arc::new(System)));
+        let mut early = enter(&register, 1, ProtocolKind::Imap);
+        register.close();
+        let mut late = enter(&register, 2, ProtocolKind::Imap);
+        assert_eq!(why_ended(&mut early), Some("shutting_down"));
+        assert_eq!(why_ended(&mut late), Some("shutting_down"));
     }
 
     #[test]
