@@ -1,4 +1,4 @@
-//! The role that is many mail programs: one errand, whose outcome is a line of JSON.
+//! The role that is many mail programs: one errand, whose outcome is a line of JSON, or why there is none.
 
 use std::{
     net::SocketAddr,
@@ -12,9 +12,13 @@ use tokio::{
     runtime,
     sync::{Barrier, Semaphore},
     task::{JoinSet, block_in_place},
+    time::timeout,
 };
 
 use super::client::{Client, Door};
+
+/// How long a program waits for a login, a fetch or a message until it takes it for lost.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The password of everybody.
 pub const PASSWORD: &str = "correct-horse";
@@ -22,8 +26,9 @@ pub const PASSWORD: &str = "correct-horse";
 /// How many accounts the programs have between them.
 pub const USERS: usize = 16;
 
-/// How many log in at the same time where many are to be held.
-const AT_ONCE: usize = 32;
+/// How many fetch at the same time of those that are held: a few, as people do. What all need at once is another
+/// measurement.
+const FETCHING: usize = 32;
 
 /// Bytes of a message that is handed in.
 const MESSAGE: usize = 4096;
@@ -42,6 +47,8 @@ pub struct Errand {
     pub ca: Option<PathBuf>,
     /// The login of them all, where they have not one each.
     pub user: Option<String>,
+    /// How many log in at the same time where they stay.
+    pub at_once: usize,
     /// What they do.
     pub task: Task,
 }
@@ -83,11 +90,10 @@ impl Outcome {
         let count = each.len() as f64;
         Self { count, seconds: all.as_secs_f64(), p50: at(50), p99: at(99) }
     }
-
-    fn print(&self) {
-        println!("{}", serde_json::to_string(self).unwrap());
-    }
 }
+
+/// What an errand comes to: an outcome, or what went wrong.
+pub type Done<T = Outcome> = Result<T, String>;
 
 /// Does the errand and prints its outcome.
 pub fn run(errand: &str) {
@@ -97,13 +103,30 @@ pub fn run(errand: &str) {
     runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(perform(errand));
 }
 
+fn print(outcome: &Done) {
+    println!("{}", serde_json::to_string(outcome).unwrap());
+}
+
 async fn perform(errand: Errand) {
-    let programs = Programs { door: Door::new(errand.addr, errand.ca.as_deref()), user: errand.user };
+    let programs = Programs {
+        door: Door::new(errand.addr, errand.ca.as_deref()),
+        user: errand.user,
+        places: Arc::new(Semaphore::new(errand.at_once)),
+    };
     match errand.task {
-        Task::Logins { clients, seconds } => programs.log_in(clients, seconds).await.print(),
-        Task::Fetch { sessions, bytes, seconds } => programs.fetch(sessions, bytes, seconds).await.print(),
-        Task::Messages { sessions, seconds } => programs.send(sessions, seconds).await.print(),
+        Task::Logins { clients, seconds } => print(&programs.log_in(clients, seconds).await),
+        Task::Fetch { sessions, bytes, seconds } => print(&programs.fetch(sessions, bytes, seconds).await),
+        Task::Messages { sessions, seconds } => print(&programs.send(sessions, seconds).await),
         Task::Hold { sessions } => programs.hold(sessions).await,
+    }
+}
+
+/// Does something that is not waited for without end.
+async fn in_time<T>(what: &str, work: impl Future<Output = std::io::Result<T>>) -> Done<T> {
+    match timeout(PATIENCE, work).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) => Err(format!("{what}: {error}")),
+        Err(_) => Err(format!("{what}: no answer in {} s", PATIENCE.as_secs())),
     }
 }
 
@@ -112,6 +135,8 @@ async fn perform(errand: Errand) {
 struct Programs {
     door: Door,
     user: Option<String>,
+    /// Taken by those that log in to stay.
+    places: Arc<Semaphore>,
 }
 
 impl Programs {
@@ -119,89 +144,122 @@ impl Programs {
         self.user.clone().unwrap_or_else(|| user(number))
     }
 
-    async fn logged_in(&self, number: usize) -> Client {
-        let mut client = self.door.connect().await;
-        client.imap_login(&self.user(number), PASSWORD).await;
-        client
+    async fn logged_in(&self, number: usize) -> Done<Client> {
+        let login = async {
+            let mut client = self.door.connect().await?;
+            client.imap_login(&self.user(number), PASSWORD).await?;
+            Ok(client)
+        };
+        in_time("login", login).await
     }
 
-    async fn log_in(self, clients: usize, seconds: f64) -> Outcome {
+    /// As [`Self::logged_in`], in its turn; and how long it took.
+    async fn staying(&self, number: usize) -> Done<(Client, Duration)> {
+        let _place = self.places.acquire().await.unwrap();
+        let began = Instant::now();
+        let client = self.logged_in(number).await?;
+        Ok((client, began.elapsed()))
+    }
+
+    async fn log_in(self, clients: usize, seconds: f64) -> Done {
         let all = Together::new(clients, seconds);
         for number in 0..clients {
             let programs = self.clone();
             all.spawn(|mut turn| async move {
                 turn.begin().await;
                 while turn.goes_on() {
-                    turn.take(programs.logged_in(number)).await;
+                    turn.take(programs.logged_in(number)).await?;
                 }
+                Ok(())
             });
         }
         all.outcome().await
     }
 
-    async fn fetch(self, sessions: usize, bytes: u64, seconds: f64) -> Outcome {
+    async fn fetch(self, sessions: usize, bytes: u64, seconds: f64) -> Done {
         let all = Together::new(sessions, seconds);
         for number in 0..sessions {
             let programs = self.clone();
             all.spawn(|mut turn| async move {
-                let mut client = programs.logged_in(number).await;
+                let staying = programs.staying(number).await;
                 turn.begin().await;
+                let (mut client, _) = staying?;
                 while turn.goes_on() {
-                    turn.take(client.fetch(bytes)).await;
+                    turn.take(in_time("fetch", client.fetch(bytes))).await?;
                 }
+                Ok(())
             });
         }
         all.outcome().await
     }
 
-    async fn send(self, sessions: usize, seconds: f64) -> Outcome {
+    async fn send(self, sessions: usize, seconds: f64) -> Done {
         let message = format!("{}.\r\n", "A line of a message as it is handed in.\r\n".repeat(MESSAGE / 41));
         let all = Together::new(sessions, seconds);
         for number in 0..sessions {
             let (programs, message) = (self.clone(), message.clone());
             all.spawn(|mut turn| async move {
                 let user = programs.user(number);
-                let mut client = programs.door.connect().await;
-                client.smtp_login(&user, PASSWORD).await;
+                let connected = programs.connected_to_send(&user).await;
                 turn.begin().await;
+                let mut client = connected?;
                 while turn.goes_on() {
-                    turn.take(client.send(&user, &message)).await;
+                    turn.take(in_time("message", client.send(&user, &message))).await?;
                 }
+                Ok(())
             });
         }
         all.outcome().await
     }
 
+    async fn connected_to_send(&self, user: &str) -> Done<Client> {
+        let _place = self.places.acquire().await.unwrap();
+        let login = async {
+            let mut client = self.door.connect().await?;
+            client.smtp_login(user, PASSWORD).await?;
+            Ok(client)
+        };
+        in_time("login", login).await
+    }
+
     async fn hold(self, sessions: usize) {
         let began = Instant::now();
-        let places = Arc::new(Semaphore::new(AT_ONCE));
         let mut coming = JoinSet::new();
         for number in 0..sessions {
-            let (programs, place) = (self.clone(), Arc::clone(&places).acquire_owned().await.unwrap());
-            coming.spawn(async move {
-                let began = Instant::now();
-                let client = programs.logged_in(number).await;
-                drop(place);
-                (client, began.elapsed())
-            });
+            let programs = self.clone();
+            coming.spawn(async move { programs.staying(number).await });
         }
-        let (mut clients, times): (Vec<_>, Vec<_>) = coming.join_all().await.into_iter().unzip();
-        Outcome::of(times, began.elapsed()).print();
+        let (mut clients, mut times) = (Vec::new(), Vec::new());
+        while let Some(came) = coming.join_next().await {
+            match came.unwrap() {
+                Ok((client, time)) => {
+                    clients.push(client);
+                    times.push(time);
+                }
+                Err(why) => return print(&Err(format!("behind {} sessions: {why}", clients.len()))),
+            }
+        }
+        print(&Ok(Outcome::of(times, began.elapsed())));
         while let Some(Ok(line)) = block_in_place(|| std::io::stdin().lines().next()) {
             let bytes = line.strip_prefix("pass ").unwrap().parse().unwrap();
-            // A few at a time, as people do: what all need at once is another measurement.
-            for some in clients.chunks_mut(AT_ONCE) {
-                futures::future::join_all(some.iter_mut().map(|client| client.fetch(bytes))).await;
-            }
-            println!("passed");
+            let passed = pass(&mut clients, bytes).await;
+            print(&passed.map(|()| Outcome::default()));
         }
     }
+}
+
+async fn pass(clients: &mut [Client], bytes: u64) -> Done<()> {
+    for some in clients.chunks_mut(FETCHING) {
+        let fetches = some.iter_mut().map(|client| in_time("fetch", client.fetch(bytes)));
+        futures::future::try_join_all(fetches).await?;
+    }
+    Ok(())
 }
 
 /// Programs that begin at the same moment and go on for the same time.
 struct Together {
     turn: Turn,
-    tasks: Mutex<JoinSet<()>>,
+    tasks: Mutex<JoinSet<Done<()>>>,
 }
 
 /// What one of them knows of it.
@@ -226,20 +284,23 @@ impl Together {
         Self { turn, tasks: Mutex::default() }
     }
 
+    /// Adds a program. Whatever happens to it, it has to wait for the others to begin.
     fn spawn<W, F>(&self, work: W)
     where
         W: FnOnce(Turn) -> F,
-        F: Future<Output = ()> + Send + 'static,
+        F: Future<Output = Done<()>> + Send + 'static,
     {
         self.tasks.lock().unwrap().spawn(work(self.turn.clone()));
     }
 
-    async fn outcome(self) -> Outcome {
+    async fn outcome(self) -> Done {
         self.turn.start.wait().await;
         let began = Instant::now();
-        self.tasks.into_inner().unwrap().join_all().await;
+        let ended = self.tasks.into_inner().unwrap().join_all().await;
+        let all = began.elapsed();
+        ended.into_iter().collect::<Done<()>>()?;
         let times = std::mem::take(&mut *self.turn.times.lock().unwrap());
-        Outcome::of(times, began.elapsed())
+        Ok(Outcome::of(times, all))
     }
 }
 
@@ -255,11 +316,12 @@ impl Turn {
         !self.done || self.began.is_some_and(|began| began.elapsed() < self.length)
     }
 
-    /// Notes how long something takes.
-    async fn take<T>(&mut self, work: impl Future<Output = T>) {
+    /// Notes how long something takes that comes to an end.
+    async fn take<T>(&mut self, work: impl Future<Output = Done<T>>) -> Done<()> {
         let began = Instant::now();
-        let _kept_until_noted = work.await;
+        let _kept_until_noted = work.await?;
         self.times.lock().unwrap().push(began.elapsed());
         self.done = true;
+        Ok(())
     }
 }

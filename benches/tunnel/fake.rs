@@ -1,10 +1,13 @@
 //! The role that is the mail server: IMAP and SMTP by TLS, as Exchange Online words it, for whoever shows anything; a
 //! message has as many bytes as its number says.
 //!
+//! It notes how each connection by TLS came to be, so that what is compared can be seen to do the same.
+//!
 //! The door `far` leads to IMAP by a way that takes 50 ms in each direction, and counts how often a client has to wait
 //! for it. TCP's own handshake is the kernel's and neither delayed nor counted.
 
 use std::{
+    collections::BTreeSet,
     io::stdin,
     net::{Ipv4Addr, SocketAddr},
     path::Path,
@@ -16,7 +19,7 @@ use std::{
 };
 
 use rustls::{
-    ServerConfig,
+    HandshakeKind, ServerConfig, ServerConnection,
     crypto::aws_lc_rs::Ticketer,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
@@ -57,33 +60,46 @@ pub struct Doors {
     pub far: SocketAddr,
 }
 
-/// How often the client of each connection by the far way has waited for an answer.
-type Trips = Arc<Mutex<Vec<u32>>>;
+/// What the server has seen since it was asked last.
+#[derive(Serialize, Deserialize, Default)]
+pub struct Seen {
+    /// TLS handshakes that came to their end.
+    pub handshakes: u32,
+    /// Those of them that took an earlier session up again.
+    pub resumed: u32,
+    /// The ways to encrypt, each once: version, cipher suite, key exchange.
+    pub ways: BTreeSet<String>,
+    /// How often the client of the newest connection by the far way has waited for an answer.
+    pub trips: u32,
+}
+
+type Notes = Arc<Mutex<Seen>>;
 
 /// Serves with the certificate `upstream.pem` of a folder until nothing more is heard. Prints [`Doors`], and for every
-/// line that it hears the round trips of each connection by the far way so far.
+/// line that it hears what it has [`Seen`].
 pub fn run(folder: &str) {
     footbridge::net::tls::install_cryptography();
     footbridge::net::descriptors::raise(u64::MAX).unwrap();
     let runtime = runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let trips = Trips::default();
-    let doors = runtime.block_on(open(Path::new(folder), &trips));
+    let notes = Notes::default();
+    let doors = runtime.block_on(open(Path::new(folder), &notes));
     println!("{}", serde_json::to_string(&doors).unwrap());
     for _ in stdin().lines().map_while(Result::ok) {
-        println!("{}", serde_json::to_string(&*trips.lock().unwrap()).unwrap());
+        let seen = std::mem::take(&mut *notes.lock().unwrap());
+        println!("{}", serde_json::to_string(&seen).unwrap());
     }
     runtime.shutdown_background();
 }
 
 /// Opens for business.
-async fn open(folder: &Path, trips: &Trips) -> Doors {
+async fn open(folder: &Path, notes: &Notes) -> Doors {
     let tls = acceptor(folder);
     let [imap, smtp, far] = [listener().await, listener().await, listener().await];
     let [imap_addr, smtp_addr, far_addr] = [&imap, &smtp, &far].map(|door| door.local_addr().unwrap());
     let doors = Doors { imap: imap_addr, smtp: smtp_addr, far: far_addr };
-    tokio::spawn(accept(imap, tls.clone(), speak_imap));
-    tokio::spawn(accept(smtp, tls, speak_smtp));
-    tokio::spawn(accept_far(far, imap_addr, Arc::clone(trips)));
+    tokio::spawn(accept(imap, tls.clone(), Arc::clone(notes), speak_imap));
+    tokio::spawn(accept(smtp, tls, Arc::clone(notes), speak_smtp));
+    tokio::spawn(accept_far(far, imap_addr, Arc::clone(notes)));
     doors
 }
 
@@ -101,19 +117,32 @@ async fn listener() -> TcpListener {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap()
 }
 
-async fn accept<F>(door: TcpListener, tls: TlsAcceptor, speak: fn(TlsStream<TcpStream>) -> F)
+async fn accept<F>(door: TcpListener, tls: TlsAcceptor, notes: Notes, speak: fn(TlsStream<TcpStream>) -> F)
 where
     F: Future<Output = std::io::Result<()>> + Send + 'static,
 {
     while let Ok((stream, _)) = door.accept().await {
         stream.set_nodelay(true).unwrap();
-        let tls = tls.clone();
+        let (tls, notes) = (tls.clone(), Arc::clone(&notes));
         tokio::spawn(async move {
             if let Ok(stream) = tls.accept(stream).await {
+                notes.lock().unwrap().note(stream.get_ref().1);
                 // Who leaves in the middle has what it came for.
                 let _ = speak(stream).await;
             }
         });
+    }
+}
+
+impl Seen {
+    fn note(&mut self, line: &ServerConnection) {
+        self.handshakes += 1;
+        self.resumed += u32::from(line.handshake_kind() == Some(HandshakeKind::Resumed));
+        let version = line.protocol_version().map(|version| format!("{version:?}"));
+        let suite = line.negotiated_cipher_suite().map(|suite| format!("{:?}", suite.suite()));
+        let exchange = line.negotiated_key_exchange_group().map(|group| format!("{:?}", group.name()));
+        let way: Vec<String> = [version, suite, exchange].into_iter().flatten().collect();
+        self.ways.insert(way.join(" "));
     }
 }
 
@@ -202,24 +231,21 @@ async fn skip_message(stream: &mut BufReader<impl AsyncRead + Unpin>) -> std::io
     Ok(())
 }
 
-async fn accept_far(door: TcpListener, near: SocketAddr, trips: Trips) {
+async fn accept_far(door: TcpListener, near: SocketAddr, notes: Notes) {
     while let Ok((client, _)) = door.accept().await {
         let server = TcpStream::connect(near).await.unwrap();
         for stream in [&client, &server] {
             stream.set_nodelay(true).unwrap();
         }
         let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
-        let number = {
-            let mut trips = trips.lock().unwrap();
-            trips.push(0);
-            trips.len() - 1
-        };
+        notes.lock().unwrap().trips = 0;
         // What a client says before it has heard anything new belongs to what it said before.
         let waiting = Arc::new(AtomicBool::new(false));
-        let (said, heard, trips) = (Arc::clone(&waiting), waiting, Arc::clone(&trips));
+        let (said, heard, notes) = (Arc::clone(&waiting), waiting, Arc::clone(&notes));
+        // One comes at a time.
         let count = move || {
             if !said.swap(true, Ordering::Relaxed) {
-                trips.lock().unwrap()[number] += 1;
+                notes.lock().unwrap().trips += 1;
             }
         };
         tokio::spawn(carry(from_client, to_server, count, || ()));

@@ -7,15 +7,15 @@ use std::{
     fs,
     io::{BufRead as _, BufReader},
     net::{Ipv4Addr, SocketAddr, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
 use super::{
-    drive::{Errand, Outcome, PASSWORD, Task, USERS, user},
-    fake,
+    drive::{Done, Errand, Outcome, PASSWORD, Task, USERS, user},
+    fake::{Doors, Seen},
     harness::{
         authority::{APP, Authority},
         certs::Certs,
@@ -28,17 +28,26 @@ use super::{
 /// How long a server may take to begin, on the busiest machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// How many log in at the same time where they stay.
+const AT_ONCE: usize = 32;
+
+/// The account that is far away, and has a door of its own where doors tell servers.
+const FAR: &str = "far@example.com";
+
 /// How many threads the bridge has, and those that it is compared with.
 fn threads() -> usize {
     thread::available_parallelism().unwrap().get()
 }
+
+/// Words behind a program's name, and variables of its environment.
+type Call = (Vec<&'static str>, Vec<(&'static str, &'static str)>);
 
 /// Everything but what is measured.
 pub struct Lab {
     certs: Arc<Certs>,
     authority: Authority,
     fake: RefCell<Role>,
-    doors: fake::Doors,
+    doors: Doors,
     folder: Folder,
     started: Cell<u32>,
 }
@@ -90,6 +99,15 @@ impl Kind {
     }
 }
 
+/// How something is started.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Setup {
+    /// Accounts of the bridge beside those of the measurement.
+    pub more_accounts: usize,
+    /// How many files and sockets it may open; as many as this program, where nothing is said.
+    pub descriptors: Option<u64>,
+}
+
 /// Where something that runs is reached.
 #[derive(Clone, Copy)]
 pub enum Way {
@@ -109,8 +127,10 @@ pub struct Running {
     pub kind: Kind,
     /// Its process.
     pub process: Process,
-    /// How long it took until it greeted the first client.
-    pub start: Duration,
+    /// How long it took until the first client was connected that it greeted.
+    pub connected: Duration,
+    /// How long it took until that was greeted.
+    pub greeted: Duration,
     /// Its ports, in the order of [`Way`].
     ports: [u16; 4],
     ca: PathBuf,
@@ -128,8 +148,10 @@ impl Running {
             Way::Far => (self.ports[3], None),
         };
         // The bridge tells the far way by the account, and has one door.
-        let user = matches!(way, Way::Far).then(|| "far@example.com".to_owned());
-        let errand = Errand { addr: local(addr), ca, user, task };
+        let user = matches!(way, Way::Far).then(|| FAR.to_owned());
+        // Python checks each password for a quarter of a second.
+        let at_once = if self.kind == Kind::Emailproxy { 2 } else { AT_ONCE };
+        let errand = Errand { addr: local(addr), ca, user, at_once, task };
         Role::start("drive", &serde_json::to_string(&errand).unwrap())
     }
 
@@ -139,14 +161,14 @@ impl Running {
     }
 
     /// Sends mail programs on an errand and waits for the outcome.
-    pub fn run(&self, way: Way, task: Task) -> Outcome {
+    pub fn run(&self, way: Way, task: Task) -> Done {
         outcome(&mut self.send(way, task))
     }
 }
 
 /// Waits for the outcome of an errand.
-pub fn outcome(role: &mut Role) -> Outcome {
-    serde_json::from_str(&role.hear()).unwrap()
+pub fn outcome(role: &mut Role) -> Done<Outcome> {
+    serde_json::from_str(&role.hear()?).unwrap()
 }
 
 impl Lab {
@@ -157,56 +179,64 @@ impl Lab {
         let folder = Config::empty().write(&certs);
         certs.leaf().write(folder.path(), "upstream");
         let mut fake = Role::start("fake", folder.path().to_str().unwrap());
-        let doors = serde_json::from_str(&fake.hear()).unwrap();
+        let doors = serde_json::from_str(&fake.hear().unwrap()).unwrap();
         Self { certs, authority, fake: fake.into(), doors, folder, started: Cell::default() }
     }
 
-    /// How often the client of each connection by the far way has waited for an answer so far.
-    pub fn trips(&self) -> Vec<u32> {
+    /// What the server has seen since it was asked last.
+    pub fn seen(&self) -> Seen {
         let mut fake = self.fake.borrow_mut();
-        fake.tell("trips");
-        serde_json::from_str(&fake.hear()).unwrap()
+        fake.tell("seen");
+        serde_json::from_str(&fake.hear().unwrap()).unwrap()
     }
 
-    /// Starts something, the bridge with so many accounts beside those of the measurement, and waits until it greets.
-    pub fn start(&self, kind: Kind, more_accounts: usize) -> Running {
+    /// Starts something and waits until it greets.
+    pub fn start(&self, kind: Kind, setup: Setup) -> Done<Running> {
         self.started.set(self.started.get() + 1);
         let name = format!("{}-{}", kind.name(), self.started.get());
         let reserved = [(); 4].map(|()| Reserved::new());
         let mut ports = [&reserved[0], &reserved[1], &reserved[2], &reserved[3]].map(Reserved::port);
         let folder = self.folder.path().join(&name);
         fs::create_dir(&folder).unwrap();
-        let (words, environment) = match kind {
-            Kind::Bridge | Kind::Beside => {
-                self.configure_bridge(ports, more_accounts).write_to(&folder, &self.certs);
-                ports[3] = ports[0];
-                (vec!["serve", "--config", "footbridge.toml"], vec![])
-            }
-            Kind::Haproxy => {
-                fs::write(folder.join("haproxy.cfg"), self.haproxy(ports)).unwrap();
-                (vec!["-db", "-q", "-f", "haproxy.cfg"], vec![])
-            }
-            Kind::Stunnel => {
-                fs::write(folder.join("stunnel.conf"), self.stunnel(ports)).unwrap();
-                (vec!["stunnel.conf"], vec![])
-            }
-            Kind::Emailproxy => {
-                fs::write(folder.join("emailproxy.config"), self.emailproxy(ports)).unwrap();
-                let words = vec!["--no-gui", "--config-file", "emailproxy.config", "--log-file", "/dev/null"];
-                (words, vec![("SSL_CERT_FILE", "ca.pem")])
-            }
-        };
+        let (words, environment) = self.configure(kind, setup, ports, &folder);
+        if matches!(kind, Kind::Bridge | Kind::Beside) {
+            ports[3] = ports[0];
+        }
         self.write_certificates(&folder);
         let program = kind.program().unwrap();
         let words: Vec<&str> = [program.as_str()].into_iter().chain(words).collect();
         let began = Instant::now();
-        let mut process = Process::start(&folder, "process", &words, &environment);
-        wait_for_greeting(ports[0], &mut process, &folder.join("process.log"));
-        let (start, ca) = (began.elapsed(), folder.join("ca.pem"));
-        Running { kind, process, start, ports, ca, _reserved: reserved }
+        let mut process = Process::start(&folder, &words, &environment, setup.descriptors)?;
+        let connected = wait_for_greeting(ports[0], began, &mut process, &folder.join("process.log"))?;
+        let (greeted, ca) = (began.elapsed(), folder.join("ca.pem"));
+        Ok(Running { kind, process, connected, greeted, ports, ca, _reserved: reserved })
     }
 
-    fn write_certificates(&self, folder: &std::path::Path) {
+    /// Writes what something reads, and tells how it is called.
+    fn configure(&self, kind: Kind, setup: Setup, ports: [u16; 4], folder: &Path) -> Call {
+        let write = |name: &str, text: String| fs::write(folder.join(name), text).unwrap();
+        match kind {
+            Kind::Bridge | Kind::Beside => {
+                self.configure_bridge(ports, setup.more_accounts).write_to(folder, &self.certs);
+                (vec!["serve", "--config", "footbridge.toml"], vec![])
+            }
+            Kind::Haproxy => {
+                write("haproxy.cfg", self.haproxy(ports));
+                (vec!["-db", "-q", "-f", "haproxy.cfg"], vec![])
+            }
+            Kind::Stunnel => {
+                write("stunnel.conf", self.stunnel(ports));
+                (vec!["stunnel.conf"], vec![])
+            }
+            Kind::Emailproxy => {
+                write("emailproxy.config", self.emailproxy(ports));
+                let words = vec!["--no-gui", "--config-file", "emailproxy.config", "--log-file", "/dev/null"];
+                (words, vec![("SSL_CERT_FILE", "ca.pem")])
+            }
+        }
+    }
+
+    fn write_certificates(&self, folder: &Path) {
         self.certs.write_ca(folder);
         self.certs.leaf().write(folder, "listener");
         let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
@@ -220,7 +250,7 @@ impl Lab {
             .bind("smtp", &local(smtp).to_string())
             .app("near", &self.authority, (imap_addr, "implicit"), (near_smtp, "implicit"))
             .app("far", &self.authority, (far, "implicit"), (near_smtp, "implicit"))
-            .account_of("far", "far@example.com", PASSWORD, "")
+            .account_of("far", FAR, PASSWORD, "")
             .more(&format!(
                 "[[listener]]\nprotocol = \"imap\"\nbind = \"{}\"\ntls = \"implicit\"\n\
                  certificate = \"listener.pem\"\nkey = \"listener.key\"",
@@ -274,22 +304,28 @@ impl Lab {
         text
     }
 
-    fn emailproxy(&self, [imap, _, smtp, _]: [u16; 4]) -> String {
+    fn emailproxy(&self, [imap, imaps, smtp, far]: [u16; 4]) -> String {
         let (tenant, client, secret) = APP;
         let token_url = self.authority.token_url().replace("{tenant}", tenant);
-        let server = |kind: &str, port: u16, server: SocketAddr| {
-            format!(
-                "[{kind}-{port}]\nserver_address = localhost\nserver_port = {}\nlocal_address = 127.0.0.1\n\n",
-                server.port()
-            )
-        };
-        let mut text = server("IMAP", imap, self.doors.imap) + &server("SMTP", smtp, self.doors.smtp);
-        for number in 0..USERS {
+        let mut text = String::new();
+        let local_tls = "local_certificate_path = listener.pem\nlocal_key_path = listener.key\n";
+        for (kind, port, server, more) in [
+            ("IMAP", imap, self.doors.imap, ""),
+            ("IMAP", imaps, self.doors.imap, local_tls),
+            ("IMAP", far, self.doors.far, ""),
+            ("SMTP", smtp, self.doors.smtp, ""),
+        ] {
             let _ = write!(
                 text,
-                "[{}]\ntoken_url = {token_url}\noauth2_scope = https://outlook.office365.com/.default\n\
+                "[{kind}-{port}]\nserver_address = localhost\nserver_port = {}\nlocal_address = 127.0.0.1\n{more}\n",
+                server.port()
+            );
+        }
+        for login in (0..USERS).map(user).chain([FAR.to_owned()]) {
+            let _ = write!(
+                text,
+                "[{login}]\ntoken_url = {token_url}\noauth2_scope = https://outlook.office365.com/.default\n\
                  oauth2_flow = client_credentials\nclient_id = {client}\nclient_secret = {secret}\n\n",
-                user(number)
             );
         }
         text
@@ -300,19 +336,29 @@ fn local(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
-fn wait_for_greeting(port: u16, process: &mut Process, log: &std::path::Path) {
-    let began = Instant::now();
-    while !greets(port) {
+/// Waits until something greets, and tells when the one was connected that it greeted.
+fn wait_for_greeting(port: u16, began: Instant, process: &mut Process, log: &Path) -> Done<Duration> {
+    loop {
+        if let Some(connected) = greeted(port) {
+            return Ok(connected.duration_since(began));
+        }
         let log = || fs::read_to_string(log).unwrap_or_default();
-        assert!(!process.has_ended(), "it ended before it greeted:\n{}", log());
-        assert!(began.elapsed() < PATIENCE, "it does not greet:\n{}", log());
+        if process.has_ended() {
+            return Err(format!("it ended before it greeted: {}", log().trim_end()));
+        }
+        if began.elapsed() > PATIENCE {
+            return Err(format!("it does not greet: {}", log().trim_end()));
+        }
         thread::sleep(Duration::from_micros(200));
     }
 }
 
-fn greets(port: u16) -> bool {
-    let Ok(stream) = TcpStream::connect(local(port)) else { return false };
+/// When a client was connected, where it is greeted.
+fn greeted(port: u16) -> Option<Instant> {
+    let stream = TcpStream::connect(local(port)).ok()?;
+    let connected = Instant::now();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut line = String::new();
-    BufReader::new(stream).read_line(&mut line).is_ok_and(|read| read > 0)
+    let read = BufReader::new(stream).read_line(&mut line).ok()?;
+    (read > 0).then_some(connected)
 }

@@ -3,28 +3,50 @@
 use std::{
     fs::{self, File},
     io::{BufRead as _, BufReader, Write as _},
-    path::Path,
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    thread,
+    time::Duration,
 };
+
+use super::drive::Done;
 
 /// The system's clock ticks a second (`getconf CLK_TCK`), the same on every Linux that Rust knows.
 const TICKS: f64 = 100.0;
+
+/// How long a role may take for anything: the longest errand is a mebibyte through each of thousands of sessions, and
+/// gives up by itself where nothing moves.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// A child that is killed when this is dropped, and by the kernel when this program ends in any other way.
 pub struct Process(Child);
 
 impl Process {
-    /// Runs `words`, its first the program, in `folder`. What it prints goes to `NAME.log` there.
-    pub fn start(folder: &Path, name: &str, words: &[&str], environment: &[(&str, &str)]) -> Self {
-        let log = File::create(folder.join(format!("{name}.log"))).unwrap();
-        let mut command = bound_to_us(words);
-        command.current_dir(folder).envs(environment.iter().copied());
+    /// Runs `words`, its first the program, in `folder`. What it prints goes to `process.log` there. It may open as many
+    /// files as is said, or as many as this program.
+    pub fn start(
+        folder: &Path,
+        words: &[&str],
+        environment: &[(&str, &str)],
+        descriptors: Option<u64>,
+    ) -> Done<Self> {
+        let log = File::create(folder.join("process.log")).unwrap();
+        let limit = descriptors.map(|descriptors| format!("--nofile={descriptors}:{descriptors}"));
+        let mut limited = Vec::new();
+        if let Some(limit) = &limit {
+            limited.extend(["prlimit", limit, "--"]);
+        }
+        limited.extend(words);
+        let mut command = bound_to_us(&limited);
+        command.current_dir(folder).envs(environment.iter().copied()).process_group(0);
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        Self(command.spawn().unwrap_or_else(|error| panic!("cannot start {}: {error}", words[0])))
+        command.spawn().map(Self).map_err(|error| format!("cannot start {}: {error}", words[0]))
     }
 
-    /// The process id.
-    pub fn pid(&self) -> u32 {
+    /// The process id, which is that of its group as well.
+    fn pid(&self) -> u32 {
         self.0.id()
     }
 
@@ -33,21 +55,49 @@ impl Process {
         !matches!(self.0.try_wait(), Ok(None))
     }
 
-    /// Processor time so far, in seconds, of the process and the threads that it had.
-    pub fn cpu(&self) -> f64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
-        // proc(5): the fields behind the name in parentheses, of which utime and stime are the 12th and 13th.
-        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
-        let ticks = |field: usize| fields[field].parse::<f64>().unwrap();
-        (ticks(11) + ticks(12)) / TICKS
+    /// The folders of `/proc` of it and of all that it has started.
+    fn group(&self) -> Vec<PathBuf> {
+        let processes = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
+        let group = self.pid().to_string();
+        processes.filter(|process| stat(process).get(PGRP) == Some(&group)).collect()
     }
 
-    /// Resident memory in KiB.
-    pub fn resident(&self) -> f64 {
-        let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid())).unwrap();
-        let line = rollup.lines().find(|line| line.starts_with("Rss:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    /// Processor time so far, in seconds, of all its processes and the threads that they had.
+    pub fn cpu(&self) -> f64 {
+        let of = |process: &PathBuf| {
+            let stat = stat(process);
+            let ticks = |field: usize| stat.get(field).map_or(0.0, |ticks| ticks.parse().unwrap());
+            (ticks(UTIME) + ticks(STIME)) / TICKS
+        };
+        self.group().iter().map(of).sum()
     }
+
+    /// Resident memory of all its processes, in KiB. What several share counts once for each.
+    pub fn resident(&self) -> f64 {
+        let of = |process: &PathBuf| -> f64 {
+            let rollup = fs::read_to_string(process.join("smaps_rollup")).unwrap_or_default();
+            let line = rollup.lines().find_map(|line| line.strip_prefix("Rss:")).unwrap_or("0");
+            line.split_whitespace().next().unwrap().parse().unwrap()
+        };
+        self.group().iter().map(of).sum()
+    }
+
+    /// How many files and sockets all its processes have open.
+    pub fn descriptors(&self) -> usize {
+        self.group().iter().map(|process| fs::read_dir(process.join("fd")).map_or(0, Iterator::count)).sum()
+    }
+}
+
+/// proc(5): the fields of `stat` behind the name in parentheses, by their places there.
+const PGRP: usize = 2;
+const UTIME: usize = 11;
+const STIME: usize = 12;
+
+/// Nothing where it is no process, or one that is gone.
+fn stat(process: &Path) -> Vec<String> {
+    let stat = fs::read_to_string(process.join("stat")).unwrap_or_default();
+    let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
+    fields.split_whitespace().map(str::to_owned).collect()
 }
 
 impl Drop for Process {
@@ -61,7 +111,7 @@ impl Drop for Process {
 pub struct Role {
     child: Child,
     hears: Option<ChildStdin>,
-    says: BufReader<ChildStdout>,
+    says: Receiver<String>,
 }
 
 impl Role {
@@ -70,21 +120,25 @@ impl Role {
         let program = std::env::current_exe().unwrap();
         let mut command = bound_to_us(&[program.to_str().unwrap(), role, argument]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let (hears, says) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
+        let (hears, lines) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()).lines());
+        let (say, says) = channel();
+        // It ends with the role.
+        thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| say.send(line)));
         Self { child, hears, says }
     }
 
     /// Says a line to it.
     pub fn tell(&mut self, line: &str) {
-        writeln!(self.hears.as_mut().unwrap(), "{line}").unwrap();
+        // One that is gone is noticed when it does not answer.
+        let _ = writeln!(self.hears.as_mut().unwrap(), "{line}");
     }
 
     /// Waits for a line of it.
-    pub fn hear(&mut self) -> String {
-        let mut line = String::new();
-        self.says.read_line(&mut line).unwrap();
-        assert!(!line.is_empty(), "a role of the measurement has failed: see above");
-        line.trim_end().to_owned()
+    pub fn hear(&mut self) -> Done<String> {
+        self.says.recv_timeout(PATIENCE).map_err(|error| match error {
+            RecvTimeoutError::Timeout => format!("no outcome in {} s", PATIENCE.as_secs()),
+            RecvTimeoutError::Disconnected => "a role of the measurement has failed: see above".to_owned(),
+        })
     }
 }
 

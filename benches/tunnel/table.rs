@@ -1,98 +1,144 @@
 //! Figures as they come, and the table of their medians.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt::Write as _};
 
-use super::lab::Kind;
+use super::{
+    figures::{Better, Figure, Part, Section, Target, brief},
+    lab::Kind,
+};
 
-/// A kind of figure.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Figure {
-    /// What is measured, with its unit.
-    pub name: &'static str,
-    /// What is wanted of it.
-    pub target: Target,
-}
-
-/// What is wanted of a figure of the bridge's.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Target {
-    /// It is only told.
-    None,
-    /// At most this.
-    Most(f64),
-    /// At most so many times the best tunnel's.
-    RatioMost(f64),
-    /// At least so many times the best tunnel's.
-    RatioLeast(f64),
-}
+/// The most letters of a failure that a cell holds.
+const REASON: usize = 60;
 
 /// All figures so far.
 #[derive(Default)]
 pub struct Table {
-    rows: Vec<(Figure, HashMap<Kind, Vec<f64>>)>,
+    /// Whether the extent is the one that what is wanted is meant for.
+    in_full: bool,
+    cells: HashMap<(&'static str, Kind), Cell>,
+}
+
+/// What is known of a figure of one kind.
+#[derive(Default)]
+struct Cell {
+    values: Vec<f64>,
+    /// What was different from the others.
+    note: Option<String>,
+    /// Why there is nothing, or nothing more.
+    failure: Option<String>,
 }
 
 impl Table {
-    /// Adds one.
-    pub fn add(&mut self, name: &'static str, target: Target, kind: Kind, value: f64) {
-        eprintln!("  {name}: {} {}", kind.name(), brief(value));
-        let at = self.rows.iter().position(|(figure, _)| figure.name == name).unwrap_or_else(|| {
-            self.rows.push((Figure { name, target }, HashMap::new()));
-            self.rows.len() - 1
-        });
-        self.rows[at].1.entry(kind).or_default().push(value);
+    /// A table of a full run, or of a shorter one, in which only ratios are judged.
+    pub fn new(in_full: bool) -> Self {
+        Self { in_full, ..Self::default() }
     }
 
-    /// In Markdown: medians, between which they lay, and the ratio to the better tunnel.
-    pub fn print(&self, kinds: &[Kind]) {
-        let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
-        println!("| | {} | ratio | wanted | |", names.join(" | "));
-        println!("| --- |{}", " ---: |".repeat(kinds.len() + 2) + " --- |");
-        for (figure, values) in &self.rows {
-            let cells: Vec<String> =
-                kinds.iter().map(|kind| values.get(kind).map_or("–".to_owned(), |all| cell(all))).collect();
-            let ratio = ratio(figure.target, values);
-            let shown = ratio.map_or("–".to_owned(), |ratio| format!("{ratio:.2}"));
-            let (wanted, verdict) = verdict(figure.target, values, ratio);
-            println!("| {} | {} | {shown} | {wanted} | {verdict} |", figure.name, cells.join(" | "));
+    /// Adds a figure.
+    pub fn add(&mut self, figure: &'static Figure, kind: Kind, value: f64) {
+        eprintln!("  {}: {} {}", figure.name, kind.name(), brief(value));
+        self.cells.entry((figure.name, kind)).or_default().values.push(value);
+    }
+
+    /// Adds what was different for one kind.
+    pub fn note(&mut self, part: Part, kind: Kind, note: &str) {
+        for figure in part {
+            self.cells.entry((figure.name, kind)).or_default().note = Some(note.to_owned());
         }
     }
-}
 
-/// The bridge's median by that of the tunnel that is better at it.
-fn ratio(target: Target, values: &HashMap<Kind, Vec<f64>>) -> Option<f64> {
-    let ours = median(values.get(&Kind::Bridge)?);
-    let tunnels = values.iter().filter(|(kind, _)| kind.is_tunnel()).map(|(_, all)| median(all));
-    let best = if matches!(target, Target::RatioLeast(_)) {
-        tunnels.fold(f64::NAN, f64::max)
-    } else {
-        tunnels.fold(f64::NAN, f64::min)
-    };
-    (best > 0.0).then(|| ours / best)
-}
+    /// Notes why some figures of a kind are missing.
+    pub fn fail(&mut self, part: Part, kind: Kind, why: &str) {
+        eprintln!("  {}: {} FAILED: {why}", part[0].name, kind.name());
+        for figure in part {
+            self.cells.entry((figure.name, kind)).or_default().failure = Some(why.to_owned());
+        }
+    }
 
-fn verdict(target: Target, values: &HashMap<Kind, Vec<f64>>, ratio: Option<f64>) -> (String, &'static str) {
-    let ours = values.get(&Kind::Bridge).map(|all| median(all));
-    let (wanted, met) = match target {
-        Target::None => return (String::new(), ""),
-        Target::Most(most) => (format!("≤ {}", brief(most)), ours.map(|ours| ours <= most)),
-        Target::RatioMost(most) => (format!("≤ {most:.2}×"), ratio.map(|ratio| ratio <= most)),
-        Target::RatioLeast(least) => (format!("≥ {least:.2}×"), ratio.map(|ratio| ratio >= least)),
-    };
-    let verdict = match met {
-        Some(true) => "met",
-        Some(false) => "missed",
-        None => "",
-    };
-    (wanted, verdict)
-}
+    /// Whether some figures of a kind are known to be missing.
+    pub fn has_failed(&self, part: Part, kind: Kind) -> bool {
+        self.cells.get(&(part[0].name, kind)).is_some_and(|cell| cell.failure.is_some())
+    }
 
-fn cell(values: &[f64]) -> String {
-    let of_all = |pick: fn(f64, f64) -> f64| values.iter().copied().fold(f64::NAN, pick);
-    match values {
-        [one] => brief(*one),
-        _ => {
-            format!("{} ({}–{})", brief(median(values)), brief(of_all(f64::min)), brief(of_all(f64::max)))
+    /// What failed of a kind, each with its reason.
+    pub fn failures(&self, kind: Kind) -> Vec<String> {
+        let failed = self.cells.iter().filter(|((_, of), _)| *of == kind);
+        let mut all: Vec<String> = failed
+            .filter_map(|((name, _), cell)| Some(format!("{name}: {}", cell.failure.as_ref()?)))
+            .collect();
+        all.sort();
+        all
+    }
+
+    /// The median of a kind's figures.
+    pub fn median(&self, figure: &Figure, kind: Kind) -> Option<f64> {
+        let values = &self.cells.get(&(figure.name, kind))?.values;
+        (!values.is_empty()).then(|| median(values))
+    }
+
+    /// In Markdown: medians, between which they lay, the ratio to the better tunnel, and what limits the figure.
+    pub fn text(&self, sections: &[&Section], kinds: &[Kind]) -> String {
+        let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+        let mut text = format!("| figure | {} | ratio | wanted | | limited by |\n", names.join(" | "));
+        let _ = writeln!(text, "| --- |{} --- | --- |", " ---: |".repeat(kinds.len() + 2));
+        for figure in sections.iter().flat_map(|section| section.parts.iter().copied().flatten()) {
+            let cells: Vec<String> = kinds.iter().map(|&kind| self.cell(figure, kind)).collect();
+            let ratio = self.ratio(figure);
+            let shown = ratio.map_or("–".to_owned(), |ratio| format!("{ratio:.2}"));
+            let wanted = figure.wanted();
+            let verdict = self.verdict(figure, ratio);
+            let (name, cells, limit) = (figure.name, cells.join(" | "), figure.limit);
+            let _ = writeln!(text, "| {name} | {cells} | {shown} | {wanted} | {verdict} | {limit} |");
+        }
+        text
+    }
+
+    fn cell(&self, figure: &Figure, kind: Kind) -> String {
+        let Some(cell) = self.cells.get(&(figure.name, kind)) else { return "–".to_owned() };
+        let values = match &cell.values[..] {
+            [] => None,
+            [one] => Some(brief(*one)),
+            values => {
+                let of_all = |pick: fn(f64, f64) -> f64| brief(values.iter().copied().fold(f64::NAN, pick));
+                Some(format!("{} ({}–{})", brief(median(values)), of_all(f64::min), of_all(f64::max)))
+            }
+        };
+        let failure = cell.failure.as_ref().map(|why| {
+            let why = why.lines().next().unwrap_or_default().replace('|', "/");
+            why.chars().take(REASON).collect::<String>()
+        });
+        let parts: Vec<String> = [values, cell.note.clone(), failure].into_iter().flatten().collect();
+        parts.join(", ")
+    }
+
+    /// The bridge's median by that of the tunnel that is better at it.
+    fn ratio(&self, figure: &Figure) -> Option<f64> {
+        let ours = self.median(figure, Kind::Bridge)?;
+        let tunnels = Kind::ALL.into_iter().filter(|kind| kind.is_tunnel());
+        let tunnels = tunnels.filter_map(|kind| self.median(figure, kind));
+        let best = match figure.better {
+            Better::Higher => tunnels.fold(f64::NAN, f64::max),
+            Better::Lower => tunnels.fold(f64::NAN, f64::min),
+        };
+        (best > 0.0).then(|| ours / best)
+    }
+
+    fn verdict(&self, figure: &Figure, ratio: Option<f64>) -> &'static str {
+        let ours = self.median(figure, Kind::Bridge);
+        let met = match figure.target {
+            Target::None => return "",
+            Target::Most(_) | Target::Least(_) if !self.in_full => return "",
+            Target::Most(most) => ours.map(|ours| ours <= most),
+            Target::Least(least) => ours.map(|ours| ours >= least),
+            Target::Ratio(wanted) => ratio.map(|ratio| match figure.better {
+                Better::Higher => ratio >= wanted,
+                Better::Lower => ratio <= wanted,
+            }),
+        };
+        match met {
+            Some(true) => "met",
+            Some(false) => "missed",
+            None => "",
         }
     }
 }
@@ -102,13 +148,4 @@ fn median(values: &[f64]) -> f64 {
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;
     if sorted.len() % 2 == 1 { sorted[middle] } else { f64::midpoint(sorted[middle - 1], sorted[middle]) }
-}
-
-/// Three digits that count.
-fn brief(value: f64) -> String {
-    match value.abs() {
-        ..10.0 => format!("{value:.2}"),
-        ..100.0 => format!("{value:.1}"),
-        _ => format!("{value:.0}"),
-    }
 }
