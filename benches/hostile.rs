@@ -4,12 +4,13 @@
 //! bridge does not survive, and judges no figure.
 
 #![allow(clippy::unwrap_used, reason = "a measurement that breaks has nothing to measure")]
+#![allow(clippy::disallowed_methods, reason = "time is what it measures")]
 #![allow(clippy::print_stdout, reason = "the figures are what it is for")]
 
 #[path = "../tests/harness/mod.rs"]
 mod harness;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use harness::{
     bridge::Bridge,
@@ -67,13 +68,17 @@ async fn main() {
         let more = busy.peak.saturating_sub(idle.peak);
         println!("  at most {more} KiB more than idle, {} KiB for each", more / strangers.len() as u64);
     }
+    let began = Instant::now();
     let reply = timeout(Duration::from_mins(1), async {
         world.connect("imap").await.imap_login(ANN, harness::world::PASSWORD).await
     });
-    println!("a good login meanwhile: {}", reply.await.unwrap());
+    let reply = reply.await.unwrap();
+    assert!(reply.starts_with("in OK "), "a good login meanwhile: {reply}");
+    println!("a good login meanwhile: {:?}; {}", began.elapsed(), Figures::of(&world.bridge));
     strangers.shutdown().await;
+    let began = Instant::now();
     world.bridge.wait_for_logged("session closed", connections + 1);
-    println!("after all have left: {}", Figures::of(&world.bridge));
+    println!("after all have left, for {:?}: {}", began.elapsed(), Figures::of(&world.bridge));
 }
 
 /// Holds a connection as long as it lives, in one of the ways.
