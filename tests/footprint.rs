@@ -80,10 +80,10 @@ fn mail(bytes: usize) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idle_session_in_clear_costs_some_kibibytes() {
-    costs_at_most(false, 13 * 1024, 19 * 1024).await;
+    costs_at_most(false, 9 * 1024, 9 * 1024).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idle_session_by_tls_costs_some_more() {
-    costs_at_most(true, 21 * 1024, 27 * 1024).await;
+    costs_at_most(true, 17 * 1024, 17 * 1024).await;
 }
