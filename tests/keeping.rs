@@ -64,7 +64,7 @@ impl Home {
     async fn consent(&self, people: &[&str]) {
         let (tokens, accounts) = library(self.folder.path()).await;
         let browser = Browser::new(&self.certs);
-        for account in accounts.iter().filter(|account| people.contains(&account.name().as_str())) {
+        for account in accounts.iter().filter(|account| people.contains(&account.name())) {
             let consenting = tokens.begin_consent(account, "http://localhost:1", ()).unwrap();
             let back = browser.leaves_for(consenting.url.as_str()).await;
             let query: Vec<_> = back.query_pairs().into_owned().collect();

@@ -8,7 +8,7 @@ mod password;
 mod sender;
 mod verify;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{borrow::Borrow, collections::HashMap, mem, sync::Arc};
 
 use ipnet::IpNet;
 
@@ -19,28 +19,38 @@ pub use sender::{Recognised, SenderPattern};
 pub use verify::{Claim, Verified, Verifier};
 
 /// One entry of the mappings file: who may log in, which mailbox that opens, how its token is got.
+///
+/// There may be a hundred thousand: texts that say the same are shared, and what many have alike stands in
+/// [`Account::rules`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     /// The logins that this entry answers to, in the order of the file.
-    pub logins: Vec<LoginPattern>,
+    pub logins: Box<[LoginPattern]>,
     /// The passwords, one per application that uses the account. Empty where the authority checks what is
     /// shown, and may be so where devices are known by their address.
-    pub passwords: Vec<StoredPassword>,
+    pub passwords: Box<[StoredPassword]>,
     /// The mailbox that a login opens. `None` for a wildcard, where it is the login as typed.
-    pub mailbox: Option<String>,
-    /// The mailboxes that a wildcard may open, lower-cased; empty where [`Account::mailbox`] is set.
-    pub mailboxes: Vec<String>,
+    pub mailbox: Option<Arc<str>>,
     /// The app registration that gets the token.
     pub app: AppName,
     /// How the token is got.
     pub grant: Grant,
     /// Who signs in for the token of a delegated grant: spellings of one person's address, lower-cased.
     /// Empty for the grants of the app itself, and where it is whoever the login opens the mailbox of.
-    pub sign_in: Vec<String>,
+    pub sign_in: Box<[Arc<str>]>,
     /// Whether the authority decides about the shown password: [`Account::passwords`] may be empty then.
     pub authority_checks: bool,
     /// The user named to the upstream by XOAUTH2 for SMTP, where that is not the mailbox.
-    pub smtp_user: Option<String>,
+    pub smtp_user: Option<Arc<str>>,
+    /// What it may be used for.
+    pub rules: Arc<Rules>,
+}
+
+/// What an account may be used for, and from where. Accounts with the same rules share them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Rules {
+    /// The mailboxes that a wildcard may open, lower-cased; empty where [`Account::mailbox`] is set.
+    pub mailboxes: Vec<Arc<str>>,
     /// The protocols that this account may use; empty means all.
     pub protocols: Vec<ProtocolKind>,
     /// The networks that a login may come from; empty means any.
@@ -54,8 +64,20 @@ pub struct Account {
 impl Account {
     /// The name of the account in logs and error texts: its first login.
     #[must_use]
-    pub fn name(&self) -> String {
-        self.logins.first().map(ToString::to_string).unwrap_or_default()
+    pub fn name(&self) -> &str {
+        self.logins.first().map_or("", LoginPattern::as_str)
+    }
+
+    /// Every mailbox that it names: one, or for a wildcard any number.
+    pub fn mailboxes(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.mailbox.iter().chain(&self.rules.mailboxes)
+    }
+
+    /// Lets one more application in.
+    pub fn add_password(&mut self, password: StoredPassword) {
+        let mut passwords = mem::take(&mut self.passwords).into_vec();
+        passwords.push(password);
+        self.passwords = passwords.into();
     }
 
     /// Whether there is nothing that a shown password could be compared with here.
@@ -118,14 +140,10 @@ impl Grant {
     }
 }
 
-/// A login that an account answers to, lower-cased.
+/// A login that an account answers to, lower-cased: `scanner@contoso.com`, `scanner`, or `*@contoso.com` for any
+/// login of that domain. Clones share the text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum LoginPattern {
-    /// `scanner@contoso.com` or `scanner`.
-    Exact(String),
-    /// `*@contoso.com`: any login of that domain; the domain without the `*@`.
-    AnyAt(String),
-}
+pub struct LoginPattern(Arc<str>);
 
 impl LoginPattern {
     /// Reads a login of the mappings file; `None` where it is empty or has a `*` in another place
@@ -133,28 +151,64 @@ impl LoginPattern {
     #[must_use]
     pub fn parse(written: &str) -> Option<Self> {
         let login = normalise(written);
-        if let Some(domain) = login.strip_prefix("*@") {
-            return (!domain.is_empty() && !domain.contains(['*', '@']))
-                .then(|| Self::AnyAt(domain.to_owned()));
+        let is_login = match login.strip_prefix(ANY_AT) {
+            Some(domain) => !domain.is_empty() && !domain.contains(['*', '@']),
+            None => !login.is_empty() && !login.contains('*'),
+        };
+        is_login.then(|| Self(login.into()))
+    }
+
+    /// The login, which no client means literally where it begins with a `*`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The login's text, to share it.
+    #[must_use]
+    pub fn text(&self) -> &Arc<str> {
+        &self.0
+    }
+
+    /// The domain all of whose logins are meant, if it is so.
+    #[must_use]
+    pub fn domain(&self) -> Option<&str> {
+        self.0.strip_prefix(ANY_AT)
+    }
+
+    /// Whether a login as typed, lower-cased, is this one.
+    #[must_use]
+    pub fn matches(&self, typed: &str) -> bool {
+        match self.domain() {
+            Some(domain) => typed.rsplit_once('@').is_some_and(|(_, other)| other == domain),
+            None => self.as_str() == typed,
         }
-        (!login.is_empty() && !login.contains('*')).then_some(Self::Exact(login))
+    }
+}
+
+/// What a wildcard begins with.
+const ANY_AT: &str = "*@";
+
+/// By its text, by which it is looked up.
+impl Borrow<str> for LoginPattern {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 
 impl std::fmt::Display for LoginPattern {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Exact(login) => f.write_str(login),
-            Self::AnyAt(domain) => write!(f, "*@{domain}"),
-        }
+        f.write_str(&self.0)
     }
 }
 
 /// Every account, found by login.
 #[derive(Debug, Default)]
 pub struct Accounts {
-    all: Vec<Arc<Account>>,
+    all: Box<[Arc<Account>]>,
     by_login: HashMap<LoginPattern, Arc<Account>>,
+    /// Those that devices stand for by their address.
+    of_devices: Vec<Arc<Account>>,
 }
 
 impl Accounts {
@@ -162,24 +216,40 @@ impl Accounts {
     /// has refused such a file before.
     #[must_use]
     pub fn new(accounts: Vec<Account>) -> Self {
-        let all: Vec<Arc<Account>> = accounts.into_iter().map(Arc::new).collect();
-        let mut by_login = HashMap::with_capacity(all.len());
+        let all: Box<[Arc<Account>]> = accounts.into_iter().map(Arc::new).collect();
+        let mut by_login = HashMap::with_capacity(all.iter().map(|account| account.logins.len()).sum());
         for account in &all {
             for login in &account.logins {
                 by_login.entry(login.clone()).or_insert_with(|| Arc::clone(account));
             }
         }
-        Self { all, by_login }
+        let has_devices = |account: &&Arc<Account>| !account.rules.no_password_from.is_empty();
+        let of_devices = all.iter().filter(has_devices).map(Arc::clone).collect();
+        Self { all, by_login, of_devices }
     }
 
     /// The account that answers to a login as typed: an exact entry before a wildcard.
     #[must_use]
     pub fn find(&self, typed: &str) -> Option<&Arc<Account>> {
         let login = normalise(typed);
-        let domain = login.rsplit_once('@').map(|(_, domain)| domain.to_owned());
-        self.by_login
-            .get(&LoginPattern::Exact(login))
-            .or_else(|| self.by_login.get(&LoginPattern::AnyAt(domain?)))
+        let by_domain = || {
+            let (_, domain) = login.rsplit_once('@')?;
+            self.by_login.get(format!("{ANY_AT}{domain}").as_str())
+        };
+        self.by_login.get(login.as_str()).or_else(by_domain)
+    }
+
+    /// The account that has this very login: a wildcard is named as it is written.
+    #[must_use]
+    pub fn with_login(&self, login: &LoginPattern) -> Option<&Arc<Account>> {
+        self.by_login.get(login)
+    }
+
+    /// The account of the same name as another, which may be of another configuration.
+    #[must_use]
+    pub fn namesake(&self, account: &Account) -> Option<&Arc<Account>> {
+        let name = account.logins.first()?;
+        self.with_login(name).filter(|known| known.logins.first() == Some(name))
     }
 
     /// Whether an account, perhaps of another configuration, has a login that is still there.
@@ -189,8 +259,21 @@ impl Accounts {
     }
 
     /// Every account, in the order of the file.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Account>> {
+    #[must_use]
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Arc<Account>> {
         self.all.iter()
+    }
+
+    /// How many accounts there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
     }
 }
 
@@ -209,18 +292,14 @@ pub(crate) mod tests {
     pub(crate) fn account(logins: &[&str]) -> Account {
         Account {
             logins: logins.iter().map(|login| LoginPattern::parse(login).unwrap()).collect(),
-            passwords: Vec::new(),
+            passwords: Box::default(),
             mailbox: None,
-            mailboxes: Vec::new(),
             app: AppName::new("contoso"),
             grant: Grant::ClientCredentials,
-            sign_in: Vec::new(),
+            sign_in: Box::default(),
             authority_checks: false,
             smtp_user: None,
-            protocols: Vec::new(),
-            from_networks: Vec::new(),
-            no_password_from: Vec::new(),
-            senders: Vec::new(),
+            rules: Arc::default(),
         }
     }
 
@@ -240,7 +319,7 @@ pub(crate) mod tests {
         ];
         for (typed, expected) in cases {
             let found = accounts.find(typed).map(|account| account.name());
-            assert_eq!(found.as_deref(), expected, "{typed}");
+            assert_eq!(found, expected, "{typed}");
         }
     }
 

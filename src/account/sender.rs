@@ -52,7 +52,7 @@ impl Account {
     #[must_use]
     pub fn may_send_as(&self, sender: &str) -> bool {
         let sender = sender.to_ascii_lowercase();
-        self.senders.is_empty() || self.senders.iter().any(|pattern| pattern.matches(&sender))
+        self.rules.senders.is_empty() || self.rules.senders.iter().any(|pattern| pattern.matches(&sender))
     }
 }
 
@@ -76,16 +76,16 @@ impl Accounts {
     #[must_use]
     pub fn by_address(&self, from: ClientAddr) -> Option<Recognised> {
         let is_from = |account: &&Arc<Account>| {
-            account.no_password_from.iter().any(|network| network.contains(&from.ip()))
+            account.rules.no_password_from.iter().any(|network| network.contains(&from.ip()))
         };
-        self.all.iter().find(is_from).map(|account| Recognised { account: Arc::clone(account) })
+        self.of_devices.iter().find(is_from).map(|account| Recognised { account: Arc::clone(account) })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::tests::account;
+    use crate::account::{Rules, tests::account};
 
     #[test]
     fn a_sender_is_an_address_a_domain_or_the_one_of_bounces() {
@@ -102,9 +102,9 @@ mod tests {
 
     #[test]
     fn senders_match_in_any_case_by_their_very_domain_and_bounces_where_they_are_named() {
-        let patterns = |written: &[&str]| Account {
-            senders: written.iter().map(|text| SenderPattern::parse(text).unwrap()).collect(),
-            ..account(&["ann"])
+        let patterns = |written: &[&str]| {
+            let senders = written.iter().map(|text| SenderPattern::parse(text).unwrap()).collect();
+            Account { rules: Rules { senders, ..Rules::default() }.into(), ..account(&["ann"]) }
         };
         let some = patterns(&["*@contoso.com", "scan@fabrikam.com"]);
         for sender in ["ANN@Contoso.COM", "scan@fabrikam.com"] {
@@ -120,14 +120,13 @@ mod tests {
 
     #[test]
     fn an_address_stands_for_the_account_that_names_its_network() {
-        let printer = Account {
-            no_password_from: vec!["10.1.2.0/30".parse().unwrap(), "fd00::7/128".parse().unwrap()],
-            ..account(&["printer"])
-        };
+        let no_password_from = vec!["10.1.2.0/30".parse().unwrap(), "fd00::7/128".parse().unwrap()];
+        let rules = Rules { no_password_from, ..Rules::default() };
+        let printer = Account { rules: rules.into(), ..account(&["printer"]) };
         let accounts = Accounts::new(vec![account(&["ann"]), printer]);
         let at = |addr: &str| {
             let from = ClientAddr::new(addr.parse().unwrap());
-            accounts.by_address(from).map(|recognised| recognised.account().name())
+            accounts.by_address(from).map(|recognised| recognised.account().name().to_owned())
         };
         for addr in ["10.1.2.3:9", "[::ffff:10.1.2.3]:9", "[fd00::7]:9"] {
             assert_eq!(at(addr).as_deref(), Some("printer"), "{addr}");

@@ -178,12 +178,11 @@ impl Verifier {
         {
             return Ok(Verified { account: Arc::clone(account), login, shown: Some(password) });
         }
-        let stored = account.as_ref().map(|account| account.passwords.clone()).unwrap_or_default();
-        let matched = timeout_at(deadline, self.hash(stored, password.clone())).await;
+        let matched = timeout_at(deadline, self.hash(account.clone(), password.clone())).await;
         let matched = matched.map_err(|_| busy())??;
         match (account, matched) {
-            (Some(account), Some(stored)) => {
-                self.remember(&login, &stored, &password);
+            (Some(account), Some(number)) => {
+                self.remember(&login, &account.passwords[number], &password);
                 let shown = account.authority_checks.then_some(password);
                 Ok(Verified { account, login, shown })
             }
@@ -191,17 +190,14 @@ impl Verifier {
         }
     }
 
-    /// Hashes on a thread of its own, when it is this one's turn.
-    async fn hash(
-        &self,
-        stored: Vec<StoredPassword>,
-        shown: Secret,
-    ) -> Result<Option<StoredPassword>, Failure> {
+    /// Hashes on a thread of its own, when it is this one's turn, and says which password of the account it is.
+    async fn hash(&self, account: Option<Arc<Account>>, shown: Secret) -> Result<Option<usize>, Failure> {
         let price = Arc::clone(&self.price);
         let permit = Arc::clone(&self.hashing).acquire_owned().await.map_err(|_| Failure::Internal)?;
         let hashing = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            first_match(&stored, &shown, &price).0
+            let stored = account.as_ref().map(|account| &*account.passwords).unwrap_or_default();
+            first_match(stored, &shown, &price).0
         });
         hashing.await.map_err(|_| Failure::Internal)
     }
@@ -295,18 +291,14 @@ fn is_stale(last_used: SystemTime, now: SystemTime) -> bool {
     now.duration_since(last_used).map_or(true, |age| age > REMEMBERED_FOR)
 }
 
-/// Finds the stored password that matches, and pays the whole price where none does. Returns beside it
-/// what was hashed.
-fn first_match(
-    stored: &[StoredPassword],
-    shown: &Secret,
-    price: &Price,
-) -> (Option<StoredPassword>, Vec<Cost>) {
+/// Finds which stored password matches, and pays the whole price where none does. Returns beside it what
+/// was hashed.
+fn first_match(stored: &[StoredPassword], shown: &Secret, price: &Price) -> (Option<usize>, Vec<Cost>) {
     let mut done = Vec::new();
-    for candidate in stored {
+    for (number, candidate) in stored.iter().enumerate() {
         done.push(candidate.cost());
         if candidate.matches(shown) {
-            return (Some(candidate.clone()), done);
+            return (Some(number), done);
         }
     }
     for cost in price.beside(&done) {
@@ -334,7 +326,7 @@ mod tests {
     }
 
     fn account(login: &str, passwords: Vec<StoredPassword>) -> Account {
-        Account { passwords, mailbox: Some(login.to_owned()), ..fixture(&[login]) }
+        Account { passwords: passwords.into(), mailbox: Some(login.into()), ..fixture(&[login]) }
     }
 
     fn accounts(passwords: &[&str]) -> Accounts {
@@ -360,7 +352,7 @@ mod tests {
         let claim = Claim::new(accounts, Credentials::new(login.as_bytes(), password));
         let deadline = Instant::now() + Duration::from_mins(1);
         let result = verifier.verify(claim, deadline).await;
-        result.map(|verified| verified.account().name()).map_err(|refusal| refusal.failure)
+        result.map(|verified| verified.account().name().to_owned()).map_err(|refusal| refusal.failure)
     }
 
     #[tokio::test]

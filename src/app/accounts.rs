@@ -180,9 +180,9 @@ fn row(account: &Account, status: Option<TokenStatus>, entry: Entry) -> AccountR
         FailureRow { at: written(last.at), failure, cause: why.cause, cure: why.cure }
     });
     AccountRow {
-        login: account.name(),
+        login: account.name().to_owned(),
         logins: account.logins.iter().map(ToString::to_string).collect(),
-        mailbox: account.mailbox.clone(),
+        mailbox: account.mailbox.as_deref().map(str::to_owned),
         app: account.app.to_string(),
         grant: account.grant.name().to_owned(),
         state: status.as_ref().map_or("unused", |status| status.standing.name()).to_owned(),
@@ -195,15 +195,19 @@ fn row(account: &Account, status: Option<TokenStatus>, entry: Entry) -> AccountR
 }
 
 fn forgotten(account: &Account, any: bool, shared_with: Vec<String>) -> Forgotten {
-    Forgotten { login: account.name(), any, shared_with, needs_consent: account.grant.needs_consent() }
+    Forgotten {
+        login: account.name().to_owned(),
+        any,
+        shared_with,
+        needs_consent: account.grant.needs_consent(),
+    }
 }
 
 /// The account that has this very login: a wildcard has to be named as it is written, because all that it
 /// stands for is deleted.
 pub(super) fn find<'a>(accounts: &'a Accounts, login: &str) -> Result<&'a Arc<Account>, Explanation> {
     let meant = LoginPattern::parse(login);
-    let is_meant = |account: &&Arc<Account>| account.logins.iter().any(|known| Some(known) == meant.as_ref());
-    accounts.iter().find(is_meant).ok_or_else(|| {
+    meant.and_then(|login| accounts.with_login(&login)).ok_or_else(|| {
         let cause = format!("no account has the login {login:?}");
         let cure =
             match accounts.find(login).map(|account| account.name()).or_else(|| nearest(accounts, login)) {
@@ -215,10 +219,10 @@ pub(super) fn find<'a>(accounts: &'a Accounts, login: &str) -> Result<&'a Arc<Ac
 }
 
 /// The login that one may have meant.
-fn nearest(accounts: &Accounts, login: &str) -> Option<String> {
+fn nearest<'a>(accounts: &'a Accounts, login: &str) -> Option<&'a str> {
     let login = login.to_lowercase();
-    let likeness = |known: &String| strsim::normalized_damerau_levenshtein(&login, known);
-    let logins = accounts.iter().flat_map(|account| account.logins.iter().map(ToString::to_string));
-    let near = logins.filter(|known| likeness(known) > 0.6);
-    near.max_by(|one, other| likeness(one).total_cmp(&likeness(other)))
+    let likeness = |known: &&str| strsim::normalized_damerau_levenshtein(&login, known);
+    let logins = accounts.iter().flat_map(|account| account.logins.iter().map(LoginPattern::as_str));
+    let near = logins.map(|known| (likeness(&known), known)).filter(|(likeness, _)| *likeness > 0.6);
+    near.max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, known)| known)
 }

@@ -134,9 +134,9 @@ impl Consenter {
         let by_code = wanted.device || account.grant == Grant::DeviceCode;
         let (way, outcome, expires_at) =
             if by_code { self.by_device(account).await? } else { self.in_browser(account).await? };
-        let sign_in = match account.sign_in.as_slice() {
-            [] => account.mailbox.iter().cloned().collect(),
-            spellings => spellings.to_vec(),
+        let sign_in = match &*account.sign_in {
+            [] => account.mailbox.iter().map(ToString::to_string).collect(),
+            spellings => spellings.iter().map(ToString::to_string).collect(),
         };
         // Whoever asks late is told the outcome all the same.
         let forgotten_at = expires_at + timing::CONSENT;
@@ -144,7 +144,7 @@ impl Consenter {
         let mut begun = self.begun();
         begun.retain(|_, waiting| waiting.forgotten_at > now);
         begun.insert(id.clone(), Waiting { outcome, forgotten_at });
-        Ok(Begun { id, login: account.name(), sign_in, expires_at: expires_at.into(), way })
+        Ok(Begun { id, login: account.name().to_owned(), sign_in, expires_at: expires_at.into(), way })
     }
 
     async fn in_browser(&self, account: &Account) -> Result<Beginning, Explanation> {

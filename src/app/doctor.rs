@@ -125,7 +125,7 @@ impl Practice {
         }
         for account in self.accounts.iter().filter(|_| wanted.logins.is_empty()) {
             let errand = wanted.send_to.as_ref().map(errand).transpose()?;
-            patients.push(self.patient(account, &account.name(), errand));
+            patients.push(self.patient(account, account.name(), errand));
         }
         Ok(Queue(patients))
     }
@@ -174,7 +174,7 @@ impl Practice {
         let provider = self.providers.get(&account.app);
         let mut heading = Heading {
             login: login.to_owned(),
-            mailbox: account.mailbox.clone(),
+            mailbox: account.mailbox.as_deref().map(str::to_owned),
             app: account.app.to_string(),
             provider: provider.map(|provider| provider.name.clone()).unwrap_or_default(),
             grant: account.grant.name().to_owned(),
@@ -184,7 +184,7 @@ impl Practice {
             return Patient::PassedOver(heading, "internal error: its app has no provider".to_owned());
         };
         let Ok(permit) = access::for_operator(account, login, ProtocolKind::Imap) else {
-            let examples = account.mailboxes.first().map_or("LOGIN", String::as_str);
+            let examples = account.mailboxes().next().map_or("LOGIN", |mailbox| mailbox);
             let why = format!("not tried: name one of its mailboxes: footbridge doctor {examples}");
             return Patient::PassedOver(heading, why);
         };
@@ -210,7 +210,7 @@ impl Practice {
     fn trials(&self, account: &Arc<Account>, login: &str, provider: &Provider, sends: bool) -> Vec<Trial> {
         let counts = |kind| {
             self.listening.contains(&kind)
-                || account.protocols.contains(&kind)
+                || account.rules.protocols.contains(&kind)
                 || (sends && kind == ProtocolKind::Smtp)
         };
         let kinds = ProtocolKind::ALL.into_iter().filter(|kind| access::may_speak(account, *kind));

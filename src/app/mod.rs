@@ -208,11 +208,7 @@ impl App {
         let shown = show(console, &bridge, gone.clone());
         let serving = async {
             announce(&[NotifyState::Ready]);
-            info!(
-                accounts = bridge.house().accounts.iter().count(),
-                version = env!("CARGO_PKG_VERSION"),
-                "ready"
-            );
+            info!(accounts = bridge.house().accounts.len(), version = env!("CARGO_PKG_VERSION"), "ready");
             bridge.stop.gently.cancelled().await;
             drain(&bridge).await;
             bridge.consenter.finish().await;

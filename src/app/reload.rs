@@ -19,7 +19,7 @@ use super::{
     room,
 };
 use crate::{
-    account::Accounts,
+    account::{Account, Accounts},
     config::{self, Config, Mistake, Mistakes},
     ids::AppName,
     oauth::ConfigureError,
@@ -238,7 +238,7 @@ fn changes(before: &House, after: &House, moves: &Moves, warnings: &[Mistake]) -
         listeners.iter().map(|listener| format!("{} on {}", listener.protocol, listener.bind)).collect()
     };
     Changes {
-        accounts: after.accounts.iter().count(),
+        accounts: after.accounts.len(),
         accounts_added,
         accounts_changed,
         accounts_removed,
@@ -258,17 +258,16 @@ fn changes(before: &House, after: &House, moves: &Moves, warnings: &[Mistake]) -
 /// Which accounts were added, changed and removed. An account is the same where a login of it is.
 fn compare(before: &Accounts, after: &Accounts) -> (Vec<String>, Vec<String>, Vec<String>) {
     let (mut added, mut changed) = (Vec::new(), Vec::new());
-    let known: std::collections::HashMap<_, _> =
-        before.iter().map(|account| (account.name(), account)).collect();
+    let name = |account: &Arc<Account>| account.name().to_owned();
     for account in after.iter() {
-        match known.get(&account.name()) {
-            Some(was) if *was == account => (),
-            None if !before.has_any_login_of(account) => added.push(account.name()),
-            Some(_) | None => changed.push(account.name()),
+        match before.namesake(account) {
+            Some(was) if was == account => (),
+            None if !before.has_any_login_of(account) => added.push(name(account)),
+            Some(_) | None => changed.push(name(account)),
         }
     }
-    let is_gone = |account: &&Arc<crate::account::Account>| !after.has_any_login_of(account);
-    (added, changed, before.iter().filter(is_gone).map(|account| account.name()).collect())
+    let is_gone = |account: &&Arc<Account>| !after.has_any_login_of(account);
+    (added, changed, before.iter().filter(is_gone).map(name).collect())
 }
 
 fn note(changes: &Changes) {

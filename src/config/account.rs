@@ -1,6 +1,6 @@
 //! The rules for single keys of an `[[account]]`.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
 
@@ -21,18 +21,19 @@ pub(super) struct Login<'t> {
 }
 
 impl Login<'_> {
-    /// Whether a login as typed, lower-cased, is this one.
-    fn matches(&self, typed: &str) -> bool {
-        match &self.pattern {
-            LoginPattern::Exact(login) => login == typed,
-            LoginPattern::AnyAt(domain) => typed.rsplit_once('@').is_some_and(|(_, other)| other == domain),
-        }
+    pub(super) fn is_wildcard(&self) -> bool {
+        self.pattern.domain().is_some()
     }
 
-    pub(super) fn is_wildcard(&self) -> bool {
-        matches!(self.pattern, LoginPattern::AnyAt(_))
+    /// What is written, as a text that is shared where it is the pattern's.
+    fn text(&self) -> Arc<str> {
+        let pattern = self.pattern.text();
+        if **pattern == *self.written { Arc::clone(pattern) } else { self.written.into() }
     }
 }
+
+/// The mailbox that an account opens, and those that a wildcard may.
+pub(super) type Opened = (Option<Arc<str>>, Vec<Arc<str>>);
 
 /// What decides about a wildcard, as far as it could be read.
 pub(super) struct Kind {
@@ -49,8 +50,8 @@ pub(super) fn opened(
     logins: &[Login<'_>],
     kind: &Kind,
     mailbox: Option<Option<String>>,
-    mailboxes: Option<Option<Vec<String>>>,
-) -> Option<(Option<String>, Vec<String>)> {
+    mailboxes: Option<Option<Vec<Arc<str>>>>,
+) -> Option<Opened> {
     let wildcard = logins.iter().any(Login::is_wildcard);
     if wildcard && kind.grant.is_some_and(Grant::needs_consent) {
         table.wrong(
@@ -64,7 +65,7 @@ pub(super) fn opened(
             table.wrong("an account has either mailbox or mailboxes", "take out one of the two");
             None
         }
-        (Some(mailbox), None) => Some((Some(mailbox?), Vec::new())),
+        (Some(mailbox), None) => Some((Some(mailbox?.into()), Vec::new())),
         (None, Some(_)) if !wildcard => {
             table.wrong("mailboxes is for accounts with a wildcard login", "write mailbox = \"…\"");
             None
@@ -93,13 +94,13 @@ pub(super) fn opened(
                     "add mailbox = \"…\"",
                 );
             }
-            Some((Some(address?.written.to_owned()), Vec::new()))
+            Some((Some(address?.text()), Vec::new()))
         }
     }
 }
 
 /// The login as typed is the mailbox, for which the authority asks for the right password.
-fn as_typed(table: &Table<'_>, logins: &[Login<'_>]) -> Option<(Option<String>, Vec<String>)> {
+fn as_typed(table: &Table<'_>, logins: &[Login<'_>]) -> Option<Opened> {
     let nameless = logins.iter().find(|login| !login.written.contains('@'));
     if let Some(login) = nameless {
         let cause = format!("login {} is no address, and the login is the mailbox", quoted(login.written));
@@ -110,14 +111,15 @@ fn as_typed(table: &Table<'_>, logins: &[Login<'_>]) -> Option<(Option<String>, 
 }
 
 /// Notes logins and mailboxes that do not meet.
-fn check_reach(table: &Table<'_>, logins: &[Login<'_>], mailboxes: &[String]) {
+fn check_reach(table: &Table<'_>, logins: &[Login<'_>], mailboxes: &[Arc<str>]) {
     for mailbox in mailboxes {
-        if !logins.iter().any(|login| login.matches(mailbox)) {
+        if !logins.iter().any(|login| login.pattern.matches(mailbox)) {
             let cause = format!("no login of the account matches the mailbox {}", quoted(mailbox));
             table.doubtful(cause, "add the login that opens it, or take the mailbox out");
         }
     }
-    for login in logins.iter().filter(|login| !mailboxes.iter().any(|mailbox| login.matches(mailbox))) {
+    for login in logins.iter().filter(|login| !mailboxes.iter().any(|mailbox| login.pattern.matches(mailbox)))
+    {
         let cause = format!("login {} opens none of the mailboxes", quoted(login.written));
         table.wrong(cause, "add the mailbox that it opens, or give it an account of its own");
     }
@@ -158,16 +160,16 @@ pub(super) fn address(item: &Item<'_>, written: String) -> Option<String> {
 }
 
 /// The spellings of the address of who signs in, in small letters.
-pub(super) fn sign_in(item: &Item<'_>) -> Option<Vec<String>> {
+pub(super) fn sign_in(item: &Item<'_>) -> Option<Box<[Arc<str>]>> {
     let spellings: Vec<_> =
         item.one_or_more()?.iter().map(|item| address(item, normalise(item.string()?))).collect();
-    spellings.into_iter().collect()
+    spellings.into_iter().map(|spelling| spelling.map(Arc::from)).collect()
 }
 
-pub(super) fn mailboxes(item: &Item<'_>) -> Option<Vec<String>> {
+pub(super) fn mailboxes(item: &Item<'_>) -> Option<Vec<Arc<str>>> {
     let mailboxes: Vec<_> =
         item.list()?.iter().map(|item| address(item, normalise(item.string()?))).collect();
-    mailboxes.into_iter().collect()
+    mailboxes.into_iter().map(|mailbox| mailbox.map(Arc::from)).collect()
 }
 
 pub(super) fn protocols<'t>(item: &Item<'t>) -> Option<Vec<(Item<'t>, ProtocolKind)>> {

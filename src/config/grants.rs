@@ -1,5 +1,7 @@
 //! Whether an account's grant and its app go together.
 
+use std::sync::Arc;
+
 use super::{
     app::{Apps, Entry},
     mistake::quoted,
@@ -207,16 +209,22 @@ pub(super) fn authority_checks(grant: Grant, app: Option<&App>) -> bool {
     grant == Grant::Password || app.is_some_and(|app| app.credential == Credential::LoginPassword)
 }
 
+/// Shares the text where that is in small letters already.
+fn in_small_letters(address: &Arc<str>) -> Arc<str> {
+    let lower = address.to_lowercase();
+    if lower == **address { Arc::clone(address) } else { lower.into() }
+}
+
 /// Who signs in, in small letters; nobody for the grants of the app itself.
 pub(super) fn sign_in(
     table: &Table<'_>,
-    written: Option<Vec<String>>,
+    written: Option<Box<[Arc<str>]>>,
     grant: Grant,
-    mailbox: Option<&str>,
-) -> Option<Vec<String>> {
+    mailbox: Option<&Arc<str>>,
+) -> Option<Box<[Arc<str>]>> {
     let Some(written) = written else {
         let mailbox = mailbox.filter(|_| grant.is_delegated());
-        return Some(mailbox.map(str::to_lowercase).into_iter().collect());
+        return Some(mailbox.map(in_small_letters).into_iter().collect());
     };
     let item = table.get("sign_in")?;
     if !grant.is_delegated() {

@@ -332,15 +332,14 @@ impl Loaded {
     ) -> Result<(Config, Vec<Mistake>), Mistakes> {
         let Self { mut config, mut accounts, plain, mappings, warnings } = self;
         let mut mistakes = Vec::new();
-        let named: HashMap<_, _> = before.iter().map(|account| (account.name(), account)).collect();
         let known = |plain: &PlainPassword| {
-            let account = accounts.get(plain.account).and_then(|account| named.get(&account.name()));
-            account.map(|account| account.passwords.clone()).unwrap_or_default()
+            let account = accounts.get(plain.account).and_then(|account| before.namesake(account));
+            account.map(|account| account.passwords.to_vec()).unwrap_or_default()
         };
         let plain = plain.into_iter().map(|plain| (known(&plain), plain)).collect();
         for (plain, hashed) in hash_all(plain).await {
             match (hashed, accounts.get_mut(plain.account)) {
-                (Ok(stored), Some(account)) => account.passwords.push(stored),
+                (Ok(stored), Some(account)) => account.add_password(stored),
                 (Ok(_), None) => {}
                 (Err(cause), _) => mistakes.push(plain.mistake(&mappings, cause)),
             }

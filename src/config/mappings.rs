@@ -21,7 +21,7 @@ use super::{
     secret,
 };
 use crate::{
-    account::{Account, Grant, LoginPattern, StoredPassword},
+    account::{Account, Grant, LoginPattern, Rules, StoredPassword},
     ids::ProtocolKind,
     secret::{Environment, Source},
 };
@@ -66,6 +66,8 @@ pub(super) struct Reader<'m> {
     /// The lines of the logins so far.
     taken: HashMap<LoginPattern, usize>,
     mapped: Mapped,
+    /// What accounts so far may be used for.
+    rules: HashSet<Arc<Rules>>,
     /// The apps whose provider has been found to lack a protocol.
     warned: HashSet<(String, ProtocolKind)>,
 }
@@ -93,9 +95,9 @@ impl Kind {
 }
 
 /// The user of SMTP where it is not the mailbox: Exchange Online's takes none but the token's own.
-fn smtp_user_of(sign_in: &[String], mailbox: Option<&str>) -> Option<String> {
+fn smtp_user_of(sign_in: &[Arc<str>], mailbox: Option<&str>) -> Option<Arc<str>> {
     let first = sign_in.first()?;
-    (mailbox?.to_lowercase() != *first).then(|| first.clone())
+    (mailbox?.to_lowercase() != **first).then(|| Arc::clone(first))
 }
 
 impl<'m> Reader<'m> {
@@ -113,6 +115,7 @@ impl<'m> Reader<'m> {
             devices: devices::Taken::default(),
             taken: HashMap::new(),
             mapped: Mapped::default(),
+            rules: HashSet::new(),
             warned: HashSet::new(),
         }
     }
@@ -172,26 +175,39 @@ impl<'m> Reader<'m> {
         let (mailbox, mailboxes) = opened(table, &logins, &kind, mailbox, mailboxes)?;
         let grant = grant?;
         let sign_in = sign_in.map_or(Some(None), |all| all.map(Some))?;
-        let sign_in = grants::sign_in(table, sign_in, grant, mailbox.as_deref())?;
-        let smtp_user = smtp_user.map_or(Some(None), |user| user.map(Some))?;
+        let sign_in = grants::sign_in(table, sign_in, grant, mailbox.as_ref())?;
+        let smtp_user = smtp_user.map_or(Some(None), |user| user.map(|user| Some(Arc::from(user))))?;
         let Passwords { stored, plain } = passwords?;
-        let account = Account {
-            smtp_user: smtp_user.or_else(|| smtp_user_of(&sign_in, mailbox.as_deref())),
-            logins: logins.into_iter().map(|login| login.pattern).collect(),
-            passwords: stored,
-            mailbox,
+        let rules = Rules {
             mailboxes,
-            app: entry?.name.clone(),
-            grant,
-            sign_in,
-            authority_checks: kind.authority_checks.unwrap_or_default(),
             protocols: protocols
                 .map_or(Some(Vec::new()), |all| Some(all?.into_iter().map(|(_, kind)| kind).collect()))?,
             from_networks: from_networks?,
             no_password_from: no_password_from?,
             senders: senders.unwrap_or_else(|| Some(Vec::new()))?,
         };
+        let account = Account {
+            smtp_user: smtp_user.or_else(|| smtp_user_of(&sign_in, mailbox.as_deref())),
+            logins: logins.into_iter().map(|login| login.pattern).collect(),
+            passwords: stored.into(),
+            mailbox,
+            app: entry?.name.clone(),
+            grant,
+            sign_in,
+            authority_checks: kind.authority_checks.unwrap_or_default(),
+            rules: self.shared(rules),
+        };
         Some((account, plain))
+    }
+
+    /// The rules, by the copy of an account before that has the same.
+    fn shared(&mut self, rules: Rules) -> Arc<Rules> {
+        if let Some(known) = self.rules.get(&rules) {
+            return Arc::clone(known);
+        }
+        let rules = Arc::new(rules);
+        self.rules.insert(Arc::clone(&rules));
+        rules
     }
 
     /// The passwords, of which there must be one unless the authority checks what is shown, or devices are

@@ -429,7 +429,7 @@ impl Tokens {
     /// What the store failed with.
     pub async fn forget(&self, account: &Account) -> Result<bool, crate::store::StoreError> {
         let mut any = false;
-        for mailbox in account.mailbox.iter().chain(&account.mailboxes) {
+        for mailbox in account.mailboxes() {
             let Some(spec) = self.plan().spec(account, mailbox) else { continue };
             let (store, id) = (Arc::clone(&self.store), spec.id.clone());
             any |= blocking(move || {

@@ -118,8 +118,7 @@ impl Plan {
         let mut specs = HashMap::<SlotId, Spec>::new();
         for account in accounts.iter().filter(|account| !account.authority_checks) {
             let Some(app) = apps.get(&account.app) else { continue };
-            let users = account.mailbox.iter().chain(&account.mailboxes);
-            for spec in users.map(|mailbox| spec(app, account, mailbox, listening)) {
+            for spec in account.mailboxes().map(|mailbox| spec(app, account, mailbox, listening)) {
                 specs.entry(spec.id.clone()).and_modify(|known| known.also_for(&spec)).or_insert(spec);
             }
         }
@@ -174,7 +173,11 @@ fn spec(app: &Arc<App>, account: &Account, mailbox: &str, listening: &[ProtocolK
         Grant::Password => (Kind::Password { user: user.clone(), password: Secret::new("") }, user.clone()),
         Grant::ServiceAccount => (Kind::ServiceAccount(mailbox.to_owned()), mailbox.to_owned()),
     };
-    let sign_in = if account.sign_in.is_empty() { vec![user] } else { account.sign_in.clone() };
+    let sign_in = if account.sign_in.is_empty() {
+        vec![user]
+    } else {
+        account.sign_in.iter().map(ToString::to_string).collect()
+    };
     let scopes = if account.grant.is_delegated() {
         delegated_scopes(app, &protocols)
     } else {
@@ -185,7 +188,7 @@ fn spec(app: &Arc<App>, account: &Account, mailbox: &str, listening: &[ProtocolK
         app: Arc::clone(app),
         kind,
         owner,
-        login: account.name(),
+        login: account.name().to_owned(),
         sign_in,
         scopes,
         protocols,
@@ -205,7 +208,7 @@ fn delegated_scopes(app: &App, protocols: &BTreeSet<ProtocolKind>) -> Vec<String
 
 /// Who signs in for an account, by the first spelling.
 fn signs_in<'a>(account: &'a Account, mailbox: &'a str) -> &'a str {
-    account.sign_in.first().map_or(mailbox, String::as_str)
+    account.sign_in.first().map_or(mailbox, |person| person)
 }
 
 /// What makes a slot the same: not the app's secret, not the login and its password, and for what a
@@ -236,7 +239,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::{
-        account::tests::account as fixture,
+        account::{Rules, tests::account as fixture},
         net::tls::Trust,
         oauth::{Authority, Consent, Credential, Pkce, Redirect},
         secret::Source,
@@ -274,9 +277,9 @@ pub(super) mod tests {
 
     pub(in crate::oauth) fn account(grant: Grant, sign_in: &str) -> Account {
         Account {
-            mailbox: Some("shared@example.com".to_owned()),
+            mailbox: Some("shared@example.com".into()),
             grant,
-            sign_in: vec![sign_in.to_owned()],
+            sign_in: [sign_in.into()].into(),
             authority_checks: grant == Grant::Password,
             ..fixture(&["shared"])
         }
@@ -287,6 +290,11 @@ pub(super) mod tests {
         super::spec(&Arc::new(app()), &account, "shared@example.com", &ProtocolKind::ALL)
     }
 
+    /// The rules of an account that may use one protocol.
+    fn only(kind: ProtocolKind) -> Arc<Rules> {
+        Rules { protocols: vec![kind], ..Rules::default() }.into()
+    }
+
     fn plan(apps: Vec<App>, accounts: Vec<Account>) -> Plan {
         Plan::new(apps, &Accounts::new(accounts), &ProtocolKind::ALL)
     }
@@ -294,14 +302,14 @@ pub(super) mod tests {
     #[test]
     fn mailboxes_of_one_delegate_share_a_slot_that_covers_what_they_need_together() {
         let imap = Account {
-            protocols: vec![ProtocolKind::Imap],
+            rules: only(ProtocolKind::Imap),
             ..account(Grant::AuthorizationCode, "alice@example.com")
         };
         let smtp = Account {
-            mailbox: Some("other@example.com".to_owned()),
-            protocols: vec![ProtocolKind::Smtp],
+            mailbox: Some("other@example.com".into()),
+            rules: only(ProtocolKind::Smtp),
             grant: Grant::DeviceCode,
-            sign_in: vec!["Alice@Example.com".to_lowercase(), "a@example.com".to_owned()],
+            sign_in: ["alice@example.com".into(), "a@example.com".into()].into(),
             ..imap.clone()
         };
         let plan = plan(vec![app()], vec![imap, smtp]);
@@ -320,7 +328,7 @@ pub(super) mod tests {
         let renamed = App { name: AppName::new("other"), application_scopes: vec!["x".to_owned()], ..app() };
         assert_eq!(of(&renamed, &alice), kept, "an app's name and scopes are not the consent's");
         let by_device =
-            Account { grant: Grant::DeviceCode, protocols: vec![ProtocolKind::Imap], ..alice.clone() };
+            Account { grant: Grant::DeviceCode, rules: only(ProtocolKind::Imap), ..alice.clone() };
         assert_eq!(of(&base, &by_device), kept);
         let another = App { client_id: "other".to_owned(), ..app() };
         assert_ne!(of(&another, &alice), kept);
@@ -334,7 +342,7 @@ pub(super) mod tests {
     fn the_app_has_one_slot_for_all_its_mailboxes_and_a_service_account_one_for_each() {
         let two = |grant| {
             let first = account(grant, "");
-            let second = Account { mailbox: Some("two@example.com".to_owned()), ..first.clone() };
+            let second = Account { mailbox: Some("two@example.com".into()), ..first.clone() };
             plan(vec![app()], vec![first, second]).specs.len()
         };
         assert_eq!(two(Grant::ClientCredentials), 1);

@@ -71,7 +71,7 @@ impl Tokens {
     /// the account is of another configuration.
     #[must_use]
     pub fn status(&self, account: &Account) -> Option<TokenStatus> {
-        let mailbox = account.mailbox.as_ref().or(account.mailboxes.first()).cloned().unwrap_or_default();
+        let mailbox = account.mailboxes().next().cloned().unwrap_or_default();
         let spec = self.plan().spec(account, &mailbox)?;
         let credential_expires = spec.app.credential_expires;
         if account.authority_checks {
@@ -142,7 +142,7 @@ impl Shelf {
     /// As [`Tokens::status`].
     #[must_use]
     pub fn status(&self, account: &Account) -> Option<TokenStatus> {
-        let mailbox = account.mailbox.as_ref().or(account.mailboxes.first()).cloned().unwrap_or_default();
+        let mailbox = account.mailboxes().next().cloned().unwrap_or_default();
         let spec = self.plan.spec(account, &mailbox)?;
         let record = self.records.get(&spec.id);
         let expires_at = record.and_then(|record| Some(record.access.as_ref()?.expires_at));
@@ -196,8 +196,8 @@ fn slots(plan: &Plan, account: &Account) -> Vec<SlotId> {
     if account.authority_checks {
         return Vec::new();
     }
-    let mailboxes = account.mailbox.iter().chain(&account.mailboxes);
-    let kept = mailboxes.filter_map(|mailbox| plan.spec(account, mailbox)).filter(|spec| spec.is_stored());
+    let kept =
+        account.mailboxes().filter_map(|mailbox| plan.spec(account, mailbox)).filter(|spec| spec.is_stored());
     let mut slots: Vec<_> = kept.map(|spec| spec.id.clone()).collect();
     slots.sort();
     slots.dedup();
@@ -209,5 +209,5 @@ fn sharing(plan: &Plan, account: &Account, accounts: &Accounts) -> Vec<String> {
     let shares = |other: &&std::sync::Arc<Account>| {
         ***other != *account && slots(plan, other).iter().any(|slot| own.contains(slot))
     };
-    accounts.iter().filter(shares).map(|other| other.name()).collect()
+    accounts.iter().filter(shares).map(|other| other.name().to_owned()).collect()
 }

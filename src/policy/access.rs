@@ -141,14 +141,14 @@ pub fn may_send(account: &Account, sender: &str) -> Result<(), Refusal> {
 /// Whether an account may use a protocol.
 #[must_use]
 pub fn may_speak(account: &Account, kind: ProtocolKind) -> bool {
-    account.protocols.is_empty() || account.protocols.contains(&kind)
+    account.rules.protocols.is_empty() || account.rules.protocols.contains(&kind)
 }
 
 fn forbids(account: &Account, kind: ProtocolKind, from: ClientAddr) -> Option<Denied> {
     if !may_speak(account, kind) {
         return Some(Denied::Protocol);
     }
-    let networks = &account.from_networks;
+    let networks = &account.rules.from_networks;
     if !networks.is_empty() && !networks.iter().any(|network| network.contains(&from.ip())) {
         return Some(Denied::Network);
     }
@@ -159,8 +159,8 @@ fn forbids(account: &Account, kind: ProtocolKind, from: ClientAddr) -> Option<De
 #[derive(Debug, Clone)]
 pub struct Permit {
     account: Arc<Account>,
-    mailbox: String,
-    user: String,
+    mailbox: Arc<str>,
+    user: Arc<str>,
     shown: Option<Secret>,
 }
 
@@ -203,12 +203,8 @@ impl Permit {
 pub fn admit(verified: &Verified, kind: ProtocolKind) -> Result<Permit, Refusal> {
     let account = verified.account();
     let mailbox = match &account.mailbox {
-        Some(mailbox) => mailbox.clone(),
-        None if account.mailboxes.iter().any(|mailbox| mailbox == verified.login())
-            || opens_login_as_typed(account, verified.login()) =>
-        {
-            verified.login().to_owned()
-        }
+        Some(mailbox) => Arc::clone(mailbox),
+        None if opens(account, verified.login()) => verified.login().into(),
         None => return Err(other_mailbox(account, verified.login())),
     };
     Ok(permit(account, mailbox, kind, verified.shown().cloned()))
@@ -224,17 +220,17 @@ pub fn admit(verified: &Verified, kind: ProtocolKind) -> Result<Permit, Refusal>
 pub fn for_operator(account: &Arc<Account>, login: &str, kind: ProtocolKind) -> Result<Permit, Refusal> {
     let login = normalise(login);
     let mailbox = match &account.mailbox {
-        Some(mailbox) => mailbox.clone(),
-        None if account.mailboxes.contains(&login) || opens_login_as_typed(account, &login) => login,
+        Some(mailbox) => Arc::clone(mailbox),
+        None if opens(account, &login) => login.into(),
         None => return Err(other_mailbox(account, &login)),
     };
     Ok(permit(account, mailbox, kind, None))
 }
 
-fn permit(account: &Arc<Account>, mailbox: String, kind: ProtocolKind, shown: Option<Secret>) -> Permit {
+fn permit(account: &Arc<Account>, mailbox: Arc<str>, kind: ProtocolKind, shown: Option<Secret>) -> Permit {
     let user = match (kind, &account.smtp_user) {
-        (ProtocolKind::Smtp, Some(user)) => user.clone(),
-        (ProtocolKind::Smtp, None) | (ProtocolKind::Imap | ProtocolKind::Pop3, _) => mailbox.clone(),
+        (ProtocolKind::Smtp, Some(user)) => Arc::clone(user),
+        (ProtocolKind::Smtp, None) | (ProtocolKind::Imap | ProtocolKind::Pop3, _) => Arc::clone(&mailbox),
     };
     Permit { account: Arc::clone(account), mailbox, user, shown }
 }
@@ -245,6 +241,11 @@ fn other_mailbox(account: &Account, login: &str) -> Refusal {
     Refusal::explained(Failure::NotPermitted, Explanation::new(cause, cure))
 }
 
+/// Whether a login opens the mailbox of its own name.
+fn opens(account: &Account, login: &str) -> bool {
+    account.rules.mailboxes.iter().any(|mailbox| **mailbox == *login) || opens_login_as_typed(account, login)
+}
+
 /// Whether the login is the mailbox, whichever it is: the authority has found the password to be its
 /// own. What could end the user's field of a SASL response, or be taken for two addresses, is none.
 fn opens_login_as_typed(account: &Account, login: &str) -> bool {
@@ -253,21 +254,21 @@ fn opens_login_as_typed(account: &Account, login: &str) -> bool {
             && !text.contains(|char: char| char.is_control() || char.is_whitespace() || char == '@')
     };
     let is_address = login.split_once('@').is_some_and(|(local, domain)| is_plain(local) && is_plain(domain));
-    account.authority_checks && account.mailboxes.is_empty() && is_address
+    account.authority_checks && account.rules.mailboxes.is_empty() && is_address
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        account::{Accounts, Verifier, hash, tests::account as fixture},
+        account::{Accounts, Rules, Verifier, hash, tests::account as fixture},
         clock::System,
         sasl::Credentials,
         secret::Secret,
     };
 
     fn account(login: &str) -> Account {
-        Account { passwords: vec![hash(&Secret::new("secret"))], ..fixture(&[login]) }
+        Account { passwords: [hash(&Secret::new("secret"))].into(), ..fixture(&[login]) }
     }
 
     fn denied(account: Account, kind: ProtocolKind, from: &str) -> Option<Denied> {
@@ -280,11 +281,12 @@ mod tests {
 
     #[test]
     fn a_claim_is_denied_by_protocol_and_by_network() {
-        let limited = || Account {
+        let rules = || Rules {
             protocols: vec![ProtocolKind::Smtp],
             from_networks: vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()],
-            ..account("ann@example.com")
+            ..Rules::default()
         };
+        let limited = || Account { rules: rules().into(), ..account("ann@example.com") };
         let (imap, smtp) = (ProtocolKind::Imap, ProtocolKind::Smtp);
         assert_eq!(denied(account("ann@example.com"), imap, "192.0.2.1:9"), None);
         assert_eq!(denied(account("bob@example.com"), imap, "192.0.2.1:9"), Some(Denied::UnknownLogin));
@@ -298,9 +300,10 @@ mod tests {
     #[test]
     fn an_address_stands_for_its_account_as_long_as_the_latest_accounts_give_it_to_that_account() {
         let from = ClientAddr::new("10.1.2.3:9".parse().unwrap());
-        let device = |login: &str, network: &str| Account {
-            no_password_from: vec![network.parse().unwrap()],
-            ..fixture(&[login])
+        let device = |login: &str, network: &str| {
+            let no_password_from = vec![network.parse().unwrap()];
+            let rules = Rules { no_password_from, ..Rules::default() };
+            Account { rules: rules.into(), ..fixture(&[login]) }
         };
         let before = device("ann@example.com", "10.1.2.3/32");
         let still = |account| stands_for(&Accounts::new(vec![account]), from, &before);
@@ -333,8 +336,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_wildcard_opens_the_mailboxes_that_it_names_and_no_other() {
-        let wildcard =
-            || Account { mailboxes: vec!["ann@example.com".to_owned()], ..account("*@example.com") };
+        let rules = || Rules { mailboxes: vec!["ann@example.com".into()], ..Rules::default() };
+        let wildcard = || Account { rules: rules().into(), ..account("*@example.com") };
         let opened = permit(wildcard(), "Ann@Example.com", ProtocolKind::Imap).await.unwrap();
         assert_eq!(opened.mailbox(), "ann@example.com");
         let refusal = permit(wildcard(), "bob@example.com", ProtocolKind::Imap).await.unwrap_err();
@@ -352,7 +355,8 @@ mod tests {
         }
         let refusal = permit(wildcard(false), "ann@example.com", ProtocolKind::Imap).await.unwrap_err();
         assert_eq!(refusal.failure, Failure::NotPermitted);
-        let some = Account { mailboxes: vec!["bob@example.com".to_owned()], ..wildcard(true) };
+        let rules = Rules { mailboxes: vec!["bob@example.com".into()], ..Rules::default() };
+        let some = Account { rules: rules.into(), ..wildcard(true) };
         let refusal = permit(some, "ann@example.com", ProtocolKind::Imap).await.unwrap_err();
         assert_eq!(refusal.failure, Failure::NotPermitted);
     }
@@ -360,8 +364,8 @@ mod tests {
     #[tokio::test]
     async fn the_smtp_user_is_named_for_smtp_alone() {
         let delegate = || Account {
-            mailbox: Some("info@example.com".to_owned()),
-            smtp_user: Some("ann@example.com".to_owned()),
+            mailbox: Some("info@example.com".into()),
+            smtp_user: Some("ann@example.com".into()),
             ..account("info")
         };
         for kind in [ProtocolKind::Imap, ProtocolKind::Pop3] {

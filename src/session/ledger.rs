@@ -88,7 +88,7 @@ impl Ledger {
 
     fn note(&self, account: &Account, change: impl FnOnce(&mut Entry)) {
         let mut entries = self.entries();
-        let known = account.logins.iter().find(|login| entries.contains_key(login));
+        let known = account.logins.iter().find(|login| entries.contains_key(*login));
         let Some(login) = known.or(account.logins.first()) else { return };
         change(entries.entry(login.clone()).or_default());
     }

@@ -126,7 +126,7 @@ impl Lobby {
         from: ClientAddr,
         limits: &Limits,
     ) -> Result<Seat, Refusal> {
-        let (account, most) = (permit.account().name(), limits.per_account(from.ip()));
+        let (account, most) = (permit.account().name().to_owned(), limits.per_account(from.ip()));
         let session = (account, permit.mailbox().to_owned());
         if self.crowd().seat(session.clone(), most) {
             return Ok(Seat { lobby: Arc::clone(self), session });

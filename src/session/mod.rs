@@ -129,7 +129,7 @@ async fn log_in<P: Protocol>(
             Ok(Admitted { upstream: Upstream { conn: upstream, welcome }, seat }) => {
                 let client = client.accept(&welcome).await?;
                 let ended = record.logged_in(house);
-                let account = record.account().filter(|account| !account.senders.is_empty());
+                let account = record.account().filter(|account| !account.rules.senders.is_empty());
                 let watch = account.and_then(|_| P::watch(&welcome, house.limits.ceilings()));
                 return Ok(Ok(Box::new(Ends { client, upstream, watch, ended, seat })));
             }

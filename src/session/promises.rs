@@ -100,7 +100,7 @@ impl Promises {
 mod tests {
     use super::*;
     use crate::{
-        account::{Account, tests::account as fixture},
+        account::{Account, Rules, tests::account as fixture},
         imap::Imap,
         net::{UpstreamTls, tls::Trust},
         sasl::Mechanism,
@@ -131,7 +131,8 @@ mod tests {
     }
 
     fn account(app: &str, protocols: &[ProtocolKind]) -> Account {
-        Account { app: AppName::new(app), protocols: protocols.to_vec(), ..fixture(&["ann"]) }
+        let rules = Rules { protocols: protocols.to_vec(), ..Rules::default() };
+        Account { app: AppName::new(app), rules: rules.into(), ..fixture(&["ann"]) }
     }
 
     fn promises<const N: usize>(apps: [(AppName, Arc<Provider>); N], accounts: Vec<Account>) -> Promises {

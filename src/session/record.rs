@@ -217,7 +217,7 @@ impl Record {
             login.split_once('@').is_some_and(|(name, domain)| !name.is_empty() && domain.contains('.'));
         let shown = claim.account().is_some() || (is_address && !login.contains(' ') && login.len() <= 254);
         self.login = shown.then_some(login);
-        self.claimed = claim.account().map(Account::name);
+        self.claimed = claim.account().map(|account| account.name().to_owned());
         self.mailbox = None;
         self.verified = None;
         self.by_address = false;
@@ -243,8 +243,8 @@ impl Record {
     }
 
     /// The name of the account, as far as one is claimed.
-    fn account_name(&self) -> Option<String> {
-        self.verified.as_ref().map(|account| account.name()).or_else(|| self.claimed.clone())
+    fn account_name(&self) -> Option<&str> {
+        self.verified.as_ref().map(|account| account.name()).or(self.claimed.as_deref())
     }
 
     fn upstream(&self) -> Option<String> {
@@ -321,7 +321,7 @@ impl Record {
 
     fn trouble(&self, what: &'static str, why: Explanation) -> Trouble {
         // Who is known by its address has no login, and is found by its account.
-        let known = || self.account_name().filter(|_| self.by_address);
+        let known = || self.account_name().filter(|_| self.by_address).map(str::to_owned);
         self.register.trouble(self.came.clone(), self.login.clone().or_else(known), what, why)
     }
 

@@ -7,6 +7,7 @@ use crate::{
     account::{Account, Grant, SenderPattern},
     ids::ProtocolKind,
     oauth::App,
+    policy::access,
     session::Provider,
 };
 
@@ -56,8 +57,7 @@ impl Needs {
     ) -> Self {
         let mut needs = Self::default();
         for account in accounts {
-            let spoken =
-                |kind: &&ProtocolKind| account.protocols.is_empty() || account.protocols.contains(kind);
+            let spoken = |kind: &&ProtocolKind| access::may_speak(account, **kind);
             let spoken: BTreeSet<_> = listening.iter().filter(spoken).copied().collect();
             let usable: BTreeSet<_> =
                 spoken.iter().filter(|kind| provider.endpoint(**kind).is_some()).copied().collect();
@@ -139,22 +139,22 @@ impl Needs {
 
     /// Somebody may open their own mailbox; another one has to be shared with them.
     fn person(&mut self, account: &Account, usable: &BTreeSet<ProtocolKind>) {
-        if account.mailbox.is_none() && account.mailboxes.is_empty() {
+        if account.mailboxes().next().is_none() {
             self.own_mailboxes.extend(usable);
         }
         for kind in usable {
             let users = mailboxes(account, *kind);
             if let (ProtocolKind::Smtp, Some(person)) = (kind, account.sign_in.first()) {
                 let senders = other_senders(account, &account.sign_in);
-                self.senders_as.extend(senders.map(|sender| (sender, person.clone())));
+                self.senders_as.extend(senders.map(|sender| (sender, person.to_string())));
             }
             self.switched(*kind).extend(users);
             let (Some(mailbox), Some(person)) = (&account.mailbox, account.sign_in.first()) else { continue };
-            if account.sign_in.contains(&mailbox.to_lowercase()) {
+            if account.sign_in.contains(&mailbox.to_lowercase().into()) {
                 continue;
             }
             let shared = if *kind == ProtocolKind::Smtp { &mut self.senders_as } else { &mut self.delegates };
-            shared.insert((mailbox.to_lowercase(), person.clone()));
+            shared.insert((mailbox.to_lowercase(), person.to_string()));
         }
     }
 
@@ -199,12 +199,16 @@ impl Needs {
 }
 
 /// The addresses that an account may name as senders beside those of its user: Exchange asks for *Send As* there.
-fn other_senders<'a>(account: &'a Account, users: &'a [String]) -> impl Iterator<Item = String> + 'a {
+fn other_senders<'a>(
+    account: &'a Account,
+    users: &'a [impl AsRef<str>],
+) -> impl Iterator<Item = String> + 'a {
     let address = |sender: &SenderPattern| match sender {
         SenderPattern::Exact(address) => Some(address.clone()),
         SenderPattern::Null | SenderPattern::AnyAt(_) => None,
     };
-    account.senders.iter().filter_map(address).filter(|address| !users.contains(address))
+    let is_user = |address: &String| users.iter().any(|user| user.as_ref() == address);
+    account.rules.senders.iter().filter_map(address).filter(move |address| !is_user(address))
 }
 
 /// The mailboxes that an account's user is upstream, for a protocol; none where a wildcard leaves them open.
@@ -212,6 +216,6 @@ fn mailboxes(account: &Account, kind: ProtocolKind) -> Vec<String> {
     let smtp_user = account.smtp_user.as_ref().filter(|_| kind == ProtocolKind::Smtp);
     match smtp_user.or(account.mailbox.as_ref()) {
         Some(user) => vec![user.to_lowercase()],
-        None => account.mailboxes.clone(),
+        None => account.rules.mailboxes.iter().map(ToString::to_string).collect(),
     }
 }

@@ -17,10 +17,10 @@ fn a_device_needs_senders_and_no_password() {
     let loaded = loaded(MAIN, &mappings);
     assert_eq!(loaded.warnings(), []);
     let account = &loaded.accounts[0];
-    let networks: Vec<_> = account.no_password_from.iter().map(ToString::to_string).collect();
+    let networks: Vec<_> = account.rules.no_password_from.iter().map(ToString::to_string).collect();
     assert_eq!(networks, ["10.1.2.3/32", "fd00::/64", "10.1.3.0/24"]);
-    assert_eq!(account.senders.len(), 3);
-    assert_eq!(account.senders[2], SenderPattern::Null);
+    assert_eq!(account.rules.senders.len(), 3);
+    assert_eq!(account.rules.senders[2], SenderPattern::Null);
     assert!(account.passwords.is_empty());
 }
 

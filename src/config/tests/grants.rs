@@ -47,7 +47,7 @@ fn every_grant_is_read() {
         assert_eq!(account.authority_checks, grant == Grant::Password);
         let signs_in: &[&str] =
             if grant == Grant::ClientCredentials { &[] } else { &["scanner@contoso.com"] };
-        assert_eq!(account.sign_in, signs_in);
+        assert_eq!(account.sign_in.join(" "), signs_in.join(" "));
         assert_eq!((account.smtp_user, account.passwords.len()), (None, 1));
     }
 }
@@ -56,7 +56,7 @@ fn every_grant_is_read() {
 fn who_signs_in_is_the_user_of_smtp_where_that_is_another_than_the_mailbox() {
     let signed = |more: &str| account(&lab(), &granted("authorization_code", more));
     let delegate = signed("sign_in = [\"Alice@Contoso.com\", \"alice@fabrikam.com\"]");
-    assert_eq!(delegate.sign_in, ["alice@contoso.com", "alice@fabrikam.com"]);
+    assert_eq!(delegate.sign_in.join(" "), "alice@contoso.com alice@fabrikam.com");
     assert_eq!(delegate.smtp_user.as_deref(), Some("alice@contoso.com"));
     assert_eq!(delegate.mailbox.as_deref(), Some("scanner@contoso.com"));
     assert_eq!(signed("sign_in = \"Scanner@contoso.com\"").smtp_user, None);
@@ -78,7 +78,7 @@ fn a_password_is_needed_unless_the_authority_checks_it() {
         let expected = "mappings.toml:1:1: [[account]] \"scanner@contoso.com\" has no password";
         assert_eq!(causes(&printed(&lab(), &without(grant))), [expected]);
     }
-    assert_eq!(account(&lab(), &without("password")).passwords, []);
+    assert_eq!(account(&lab(), &without("password")).passwords.len(), 0);
 }
 
 #[test]
@@ -90,8 +90,8 @@ fn a_wildcard_stands_for_many_only_where_each_has_a_password() {
     }
     let account = account(&lab(), &wildcard("password"));
     assert_eq!(
-        (account.mailbox, account.mailboxes.as_slice(), account.sign_in.as_slice()),
-        (None, &[][..], &[][..])
+        (account.mailbox.as_deref(), account.rules.mailboxes.len(), account.sign_in.len()),
+        (None, 0, 0)
     );
     let one = with(&wildcard("password"), "grant =", "sign_in = \"a@contoso.com\"\ngrant =");
     assert_eq!(

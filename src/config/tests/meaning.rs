@@ -34,7 +34,7 @@ fn a_correct_configuration_has_no_mistakes_and_means_what_it_says() {
     assert_eq!(provider.imap, Some(endpoint("localhost", 10993, UpstreamTls::Implicit)));
     assert_eq!(provider.smtp, Some(endpoint("localhost", 10587, UpstreamTls::StartTls)));
     let account = &loaded.accounts[0];
-    assert_eq!(account.logins, [LoginPattern::Exact("scanner@contoso.com".to_owned())]);
+    assert_eq!(*account.logins, [LoginPattern::parse("scanner@contoso.com").unwrap()]);
     assert_eq!(account.mailbox.as_deref(), Some("scanner@contoso.com"));
     assert_eq!(account.passwords[0].to_string(), HASH);
     assert_eq!(provider.smtp_capabilities, Capabilities::default());
@@ -67,7 +67,7 @@ fn a_third_protocol_is_listened_for_dialled_and_allowed_like_the_others() {
         let loaded = loaded(&main, &format!("{MAPPINGS}protocols = [\"pop3\", \"imap\"]\n"));
         assert_eq!(loaded.config.listeners[1].protocol, ProtocolKind::Pop3);
         assert_eq!(loaded.config.upstreams[0].1.pop3, Some(endpoint("pop.example.com", port, tls)));
-        assert_eq!(loaded.accounts[0].protocols, [ProtocolKind::Pop3, ProtocolKind::Imap]);
+        assert_eq!(loaded.accounts[0].rules.protocols, [ProtocolKind::Pop3, ProtocolKind::Imap]);
     }
     let scopes = "{ application = [\"mail\"], delegated = { pop3 = [\"pop\"] } }";
     let config = loaded(&with(MAIN, "{ application = [\"mail\"] }", scopes), MAPPINGS).config;
@@ -149,7 +149,7 @@ fn the_mailbox_is_the_first_login_that_is_an_address() {
         let loaded = loaded(MAIN, &with(MAPPINGS, "\"scanner@contoso.com\"", login));
         assert_eq!(loaded.accounts[0].mailbox.as_deref(), expected);
         let mailboxes: &[&str] = if expected.is_none() { &["info@contoso.com"] } else { &[] };
-        assert_eq!(loaded.accounts[0].mailboxes, mailboxes);
+        assert_eq!(loaded.accounts[0].rules.mailboxes.join(" "), mailboxes.join(" "));
     }
 }
 
@@ -159,8 +159,8 @@ fn an_account_is_limited_by_protocol_and_network() {
         "{MAPPINGS}protocols = [\"smtp\"]\nfrom_networks = [\"10.0.0.0/8\", \"192.0.2.7\", \"fd00::/8\"]\nsmtp_user = \"alice@contoso.com\"\n"
     );
     let account = &loaded(MAIN, &mappings).accounts[0];
-    assert_eq!(account.protocols, [ProtocolKind::Smtp]);
-    let networks: Vec<_> = account.from_networks.iter().map(ToString::to_string).collect();
+    assert_eq!(account.rules.protocols, [ProtocolKind::Smtp]);
+    let networks: Vec<_> = account.rules.from_networks.iter().map(ToString::to_string).collect();
     assert_eq!(networks, ["10.0.0.0/8", "192.0.2.7/32", "fd00::/8"]);
     assert_eq!(account.smtp_user.as_deref(), Some("alice@contoso.com"));
 }

@@ -179,7 +179,7 @@ fn no_mistake_shows_a_secret() {
 
 async fn hashed(mappings: &str) -> Result<Vec<Account>, String> {
     let loaded = loaded(MAIN, mappings);
-    assert_eq!(loaded.accounts[0].passwords, []);
+    assert_eq!(loaded.accounts[0].passwords.len(), 0);
     let done = loaded.hash_plain_passwords().await;
     done.map(|(config, _)| config.accounts.iter().map(|account| Account::clone(account)).collect())
         .map_err(|mistakes| mistakes.to_string())

@@ -106,7 +106,7 @@ impl Entered {
             id: SessionId(id),
             protocol: came.protocol,
             client: came.client,
-            account: account.as_ref().map(|account| account.name()).unwrap_or_default(),
+            account: account.as_ref().map(|account| account.name().to_owned()).unwrap_or_default(),
             mailbox: mailbox.as_ref().to_owned(),
             since: self.since,
         }
