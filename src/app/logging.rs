@@ -4,7 +4,11 @@ use std::{io, panic};
 
 use tracing::{Level, error};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::{EnvFilter, fmt, prelude::*};
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    fmt,
+    prelude::*,
+};
 
 /// How many lines wait for a reader that stalls, some megabytes of them.
 const LINES: usize = 10_000;
@@ -37,9 +41,11 @@ pub fn start(format: Format, level: Level) -> Result<Writing, Box<dyn std::error
     let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(LINES).finish(io::stderr());
     // What the certificate verifier says at error level, host unnamed, we say with the host and the cure. That
     // a peer takes its leave in an unusual way, as Java does, is nobody's trouble.
-    let filter = EnvFilter::new(format!(
-        "warn,rustls_platform_verifier=off,rustls::common_state=error,footbridge={level}"
-    ));
+    let filter = Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_target("rustls_platform_verifier", LevelFilter::OFF)
+        .with_target("rustls::common_state", LevelFilter::ERROR)
+        .with_target("footbridge", level);
     let registry = tracing_subscriber::registry().with(filter);
     match format {
         Format::Text => registry.with(fmt::layer().with_writer(writer).with_ansi(false)).try_init()?,
