@@ -68,7 +68,6 @@ async fn costs_at_most(encrypted: bool, most_idle: usize, most_used: usize) {
         fetch(client).await;
     }
     let used = each(memory(&world));
-    println!("{idle} bytes each, {used} after a message; encrypted: {encrypted}");
     assert!(idle <= most_idle, "an idle session costs {idle} bytes");
     assert!(used <= most_used, "a session that is idle after a message costs {used} bytes");
 }
