@@ -159,7 +159,8 @@ const TOKEN: &str = "EwB4A8l6BAAU~access.token-that.nobody_may.see~OJElkF7gJ4z";
 
 fn login(choice: u8) -> UpstreamLogin {
     let mechanism = if choice & 1 == 0 { Mechanism::Xoauth2 } else { Mechanism::OauthBearer };
-    let access_token = Secret::new(TOKEN);
+    // As long as those of Exchange Online, or short enough to go along with AUTH.
+    let access_token = Secret::new(if choice & 4 == 0 { TOKEN.repeat(30) } else { TOKEN.to_owned() });
     UpstreamLogin {
         mechanism,
         response: sasl::response(mechanism, "ann@example.com", &access_token),

@@ -91,9 +91,8 @@ const EXPOSING: &[&str] = &[
     "config/import/fernet.rs", // and what it has encrypted is opened by a password
     "cli/import.rs",   // secrets of that file are written into files of their own
     "dialogue/redact.rs", // the token is taken out of what an upstream repeats
-    "imap/upstream.rs", // the response goes to the upstream
-    "smtp/upstream.rs",
-    "pop3/upstream.rs",
+    "dialogue/response.rs", // the response goes to the upstream
+    "imap/upstream.rs",
     "session/lobby.rs",    // a wrong password is told from another one by a keyed number
     "net/certificate.rs",  // the key of a listener's certificate is parsed
     "net/self_signed.rs",  // or signs that certificate

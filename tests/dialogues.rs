@@ -174,6 +174,9 @@ dialogues! {
         senders_with_bdat
         senders_without_bdat
         several_attempts
+        short_token
+        short_token_is_asked_for
+        short_token_refused_with_challenge
         starttls_injection
         starttls_then_login
         starttls_twice
@@ -247,6 +250,9 @@ dialogues! {
         second_login_uses_the_same_token
         second_user_before_the_password
         several_attempts
+        short_token
+        short_token_is_asked_for
+        short_token_refused_with_challenge
         stls_injection
         stls_is_not_offered
         stls_then_login

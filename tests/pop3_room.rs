@@ -11,7 +11,9 @@ use footbridge::{
     sasl::{Credentials, Mechanism},
 };
 use proptest::prelude::*;
-use rooms::{End, Verdict, call, call_split, capabilities, login, offer, offer_starttls, serve, serve_split};
+use rooms::{
+    End, Verdict, call, call_split, capabilities, login_showing, offer, offer_starttls, serve, serve_split,
+};
 
 const REFUSED: &str = "-ERR [AUTH] username or password is wrong\r\n";
 const USER: &str = "+OK now the password\r\n";
@@ -217,6 +219,15 @@ fn the_greeting_is_one_line_and_offers_no_apop() {
     assert_eq!(&out[..], b"+OK Footbridge ready\r\n");
 }
 
+/// A response as long as Exchange Online's, which has no place behind AUTH.
+fn response() -> String {
+    BASE64_STANDARD.encode([b'u'; 1500])
+}
+
+fn login() -> UpstreamLogin {
+    login_showing(&response())
+}
+
 /// Both of Exchange Online's front ends.
 const GREETINGS: [&str; 2] = [
     "+OK The Microsoft Exchange POP3 service is ready. [RgBSADAAUAAyADgAMQA=]\r\n",
@@ -239,10 +250,60 @@ fn end(transcript: rooms::UpstreamTranscript) -> (Failure, String) {
 #[test]
 fn exchange_online_lets_us_in() {
     let (out, end, left) = exchange_online("+ \r\n+OK User successfully authenticated.\r\n+OK x\r\n");
-    assert_eq!(out, "AUTH XOAUTH2\r\ndXNlcg==\r\n");
+    assert_eq!(out, format!("AUTH XOAUTH2\r\n{}\r\n", response()));
     let welcome = Welcome { text: "User successfully authenticated.".to_owned(), capabilities: None };
     assert_eq!(end, Some(Ok(welcome)));
     assert_eq!(left, b"+OK x\r\n");
+}
+
+/// What an upstream is told by a login with this response.
+fn said_after_greeting(response: &str, outcome: &str) -> rooms::UpstreamTranscript {
+    call_split::<Pop3>(&login_showing(response), format!("+OK ready\r\n{outcome}").as_bytes())
+}
+
+/// Of 255 octets with its end, and of one more (RFC 2449 §4).
+#[test]
+fn a_response_goes_along_where_the_line_is_no_longer_than_a_line_may_be() {
+    let words = "AUTH XOAUTH2 \r\n".len();
+    let (fits, does_not) = ("u".repeat(255 - words), "u".repeat(256 - words));
+    let (out, end, left) = said_after_greeting(&fits, "+OK in\r\n+OK x\r\n");
+    assert_eq!((out.len(), out), (255, format!("AUTH XOAUTH2 {fits}\r\n")));
+    assert_eq!(end.expect("an end").expect("a welcome").text, "in");
+    assert_eq!(left, b"+OK x\r\n");
+    let (out, end, _) = said_after_greeting(&does_not, "+ \r\n+OK in\r\n");
+    assert_eq!(out, format!("AUTH XOAUTH2\r\n{does_not}\r\n"));
+    assert_eq!(end.expect("an end").expect("a welcome").text, "in");
+}
+
+#[test]
+fn an_error_challenge_to_a_response_that_went_along_is_acknowledged_and_kept() {
+    let challenge = BASE64_STANDARD.encode(r#"{"status":"400"}"#);
+    let transcript = said_after_greeting("dXNlcg==", &format!("+ {challenge}\r\n-ERR no\r\n"));
+    assert_eq!(transcript.0, "AUTH XOAUTH2 dXNlcg==\r\n\r\n");
+    assert_eq!(end(transcript), (Failure::UpstreamRefused, r#"-ERR no {"status":"400"}"#.to_owned()));
+    let transcript = said_after_greeting("dXNlcg==", &format!("+ {challenge}\r\n+ \r\n"));
+    assert_eq!(transcript.0, "AUTH XOAUTH2 dXNlcg==\r\n\r\n");
+    assert_eq!(end(transcript).0, Failure::UpstreamViolation);
+    for (reply, failure) in [
+        ("-ERR [AUTH] no", Failure::UpstreamRefused),
+        ("-ERR [SYS/TEMP] later", Failure::UpstreamUnavailable),
+        ("-ERR cannot parse AUTH XOAUTH2 dXNlcg==", Failure::UpstreamRefused),
+    ] {
+        let (found, said) = end(said_after_greeting("dXNlcg==", &format!("{reply}\r\n")));
+        assert_eq!((found, said), (failure, reply.replace("dXNlcg==", "[our token]")));
+    }
+}
+
+#[test]
+fn an_upstream_that_asks_for_a_response_that_went_along_gets_it_once_more_and_no_oftener() {
+    for asks in ["+ \r\n", "+\r\n"] {
+        let (out, end, _) = said_after_greeting("dXNlcg==", &format!("{asks}+OK in\r\n"));
+        assert_eq!(out, "AUTH XOAUTH2 dXNlcg==\r\ndXNlcg==\r\n");
+        assert!(matches!(end, Some(Ok(_))));
+        let transcript = said_after_greeting("dXNlcg==", &asks.repeat(3));
+        assert_eq!(transcript.0, "AUTH XOAUTH2 dXNlcg==\r\ndXNlcg==\r\n\r\n");
+        assert_eq!(self::end(transcript).0, Failure::UpstreamViolation);
+    }
 }
 
 #[test]
@@ -250,7 +311,7 @@ fn stls_comes_first_and_no_greeting_follows_it() {
     let login = UpstreamLogin { starttls: true, ..login() };
     let pieces: [&[u8]; 3] = [b"+OK ready\r\n", b"+OK begin\r\n", b"+ \r\n+OK in\r\n"];
     let (out, end, _) = call::<Pop3>(&login, &pieces);
-    assert_eq!(out, "STLS\r\n<TLS>AUTH XOAUTH2\r\ndXNlcg==\r\n");
+    assert_eq!(out, format!("STLS\r\n<TLS>AUTH XOAUTH2\r\n{}\r\n", response()));
     assert!(matches!(end, Some(Ok(_))));
 }
 
@@ -273,7 +334,7 @@ fn nothing_is_shown_on_a_line_that_stays_in_clear() {
 fn an_error_challenge_is_acknowledged_and_kept() {
     let challenge = BASE64_STANDARD.encode(r#"{"status":"400"}"#);
     let transcript = exchange_online(&format!("+ \r\n+ {challenge}\r\n-ERR bad credentials\r\n"));
-    assert!(transcript.0.ends_with("dXNlcg==\r\n\r\n"));
+    assert!(transcript.0.ends_with(&format!("{}\r\n\r\n", response())));
     let said = r#"-ERR bad credentials {"status":"400"}"#;
     assert_eq!(end(transcript), (Failure::UpstreamRefused, said.to_owned()));
     let (failure, _) = end(exchange_online(&format!("+ \r\n+ {challenge}\r\n+ {challenge}\r\n")));
@@ -284,7 +345,7 @@ fn an_error_challenge_is_acknowledged_and_kept() {
 fn oauthbearer_acknowledges_an_error_challenge_in_its_own_way() {
     let login = UpstreamLogin { mechanism: Mechanism::OauthBearer, ..login() };
     let (out, ..) = call_split::<Pop3>(&login, b"+OK x\r\n+ \r\n+ e30=\r\n-ERR no\r\n");
-    assert!(out.ends_with("AUTH OAUTHBEARER\r\ndXNlcg==\r\nAQ==\r\n"), "{out}");
+    assert!(out.ends_with(&format!("AUTH OAUTHBEARER\r\n{}\r\nAQ==\r\n", response())), "{out}");
 }
 
 #[test]
@@ -335,7 +396,7 @@ fn an_upstream_that_cannot_be_logged_in_to_is_told_apart() {
 
 #[test]
 fn an_upstream_that_repeats_the_token_does_not_bring_it_into_the_log() {
-    for echo in ["dXNlcg==", "opaque-token", "opaque-t"] {
+    for echo in [&response()[..40], "opaque-token", "opaque-t"] {
         let (_, said) = end(exchange_online(&format!("+ \r\n-ERR cannot parse {echo}\r\n")));
         assert_eq!(said, "-ERR cannot parse [our token]");
         let challenge = BASE64_STANDARD.encode(format!("no {echo}"));
@@ -429,9 +490,12 @@ proptest! {
     }
 
     #[test]
-    fn whatever_an_upstream_says_it_is_understood_the_same_however_it_is_split(said in replies(), size in 1..40_usize) {
-        let whole = call::<Pop3>(&login(), &[&said]);
-        prop_assert!(whole.0.len() <= 200);
-        prop_assert_eq!(call::<Pop3>(&login(), &pieces(&said, size)), whole);
+    fn whatever_an_upstream_says_it_is_understood_the_same_however_it_is_split(
+        said in replies(), size in 1..40_usize, is_short in any::<bool>(),
+    ) {
+        let login = if is_short { rooms::login() } else { login() };
+        let whole = call::<Pop3>(&login, &[&said]);
+        prop_assert!(whole.0.len() <= 200 + response().len());
+        prop_assert_eq!(call::<Pop3>(&login, &pieces(&said, size)), whole);
     }
 }

@@ -10,7 +10,9 @@ use footbridge::{
     smtp::Smtp,
 };
 use proptest::prelude::*;
-use rooms::{End, Verdict, call, call_split, capabilities, login, offer, offer_starttls, serve, serve_split};
+use rooms::{
+    End, Verdict, call, call_split, capabilities, login_showing, offer, offer_starttls, serve, serve_split,
+};
 
 const REFUSED: &str = "535 5.7.8 Username or password is wrong\r\n";
 
@@ -224,6 +226,15 @@ fn the_greeting_is_one_line() {
     assert_eq!(&out[..], b"220 footbridge ESMTP ready\r\n");
 }
 
+/// A response as long as Exchange Online's, which has no place behind AUTH.
+fn response() -> String {
+    BASE64_STANDARD.encode([b'u'; 1500])
+}
+
+fn login() -> UpstreamLogin {
+    login_showing(&response())
+}
+
 /// Exchange Online's front end, after TLS.
 const GREETING: &str = "220 AM0PR02CA0134.outlook.office365.com Microsoft ESMTP MAIL Service ready\r\n";
 const EHLO: &str = "250-AM0PR02CA0134.outlook.office365.com Hello [203.0.113.5]\r\n250-SIZE 157286400\r\n\
@@ -243,7 +254,7 @@ fn end(transcript: rooms::UpstreamTranscript) -> (Failure, String) {
 #[test]
 fn exchange_online_lets_us_in() {
     let (out, end, left) = exchange_online("334 \r\n235 2.7.0 Authentication successful\r\n220 x\r\n");
-    assert_eq!(out, "EHLO pc.example.com\r\nAUTH XOAUTH2\r\ndXNlcg==\r\n");
+    assert_eq!(out, format!("EHLO pc.example.com\r\nAUTH XOAUTH2\r\n{}\r\n", response()));
     let kept = [
         "SIZE 157286400",
         "PIPELINING",
@@ -260,6 +271,60 @@ fn exchange_online_lets_us_in() {
     };
     assert_eq!(end, Some(Ok(welcome)));
     assert_eq!(left, b"220 x\r\n");
+}
+
+/// What an upstream is told from AUTH on by a login with this response.
+fn said_after_ehlo(response: &str, outcome: &str) -> rooms::UpstreamTranscript {
+    let said = format!("{GREETING}{EHLO}{outcome}");
+    let (out, end, left) = call_split::<Smtp>(&login_showing(response), said.as_bytes());
+    let (_, out) = out.split_once("EHLO pc.example.com\r\n").expect("EHLO comes first");
+    (out.to_owned(), end, left)
+}
+
+/// Of 512 octets with its end, and of one more (RFC 5321 §4.5.3.1.4).
+#[test]
+fn a_response_goes_along_where_the_line_is_no_longer_than_a_line_may_be() {
+    let words = "AUTH XOAUTH2 \r\n".len();
+    let (fits, does_not) = ("u".repeat(512 - words), "u".repeat(513 - words));
+    let (out, end, left) = said_after_ehlo(&fits, "235 2.7.0 ok\r\n220 x\r\n");
+    assert_eq!((out.len(), out), (512, format!("AUTH XOAUTH2 {fits}\r\n")));
+    assert_eq!(end.expect("an end").expect("a welcome").text, "2.7.0 ok");
+    assert_eq!(left, b"220 x\r\n");
+    let (out, end, _) = said_after_ehlo(&does_not, "334 \r\n235 2.7.0 ok\r\n");
+    assert_eq!(out, format!("AUTH XOAUTH2\r\n{does_not}\r\n"));
+    assert_eq!(end.expect("an end").expect("a welcome").text, "2.7.0 ok");
+}
+
+#[test]
+fn an_error_challenge_to_a_response_that_went_along_is_acknowledged_and_kept() {
+    let challenge = BASE64_STANDARD.encode(r#"{"status":"400"}"#);
+    let transcript = said_after_ehlo("dXNlcg==", &format!("334 {challenge}\r\n535 5.7.8 no\r\n"));
+    assert_eq!(transcript.0, "AUTH XOAUTH2 dXNlcg==\r\n\r\n");
+    assert_eq!(end(transcript), (Failure::UpstreamRefused, r#"535 5.7.8 no {"status":"400"}"#.to_owned()));
+    let transcript = said_after_ehlo("dXNlcg==", &format!("334 {challenge}\r\n334 \r\n"));
+    assert_eq!(transcript.0, "AUTH XOAUTH2 dXNlcg==\r\n\r\n");
+    assert_eq!(end(transcript).0, Failure::UpstreamViolation);
+    for (reply, failure) in [
+        ("535 5.7.8 no", Failure::UpstreamRefused),
+        ("504 5.5.4 what", Failure::UpstreamRefused),
+        ("454 4.7.0 later", Failure::UpstreamUnavailable),
+        ("500 5.5.2 cannot parse AUTH XOAUTH2 dXNlcg==", Failure::UpstreamRefused),
+    ] {
+        let (found, said) = end(said_after_ehlo("dXNlcg==", &format!("{reply}\r\n")));
+        assert_eq!((found, said), (failure, reply.replace("dXNlcg==", "[our token]")));
+    }
+}
+
+#[test]
+fn an_upstream_that_asks_for_a_response_that_went_along_gets_it_once_more_and_no_oftener() {
+    for asks in ["334 \r\n", "334\r\n"] {
+        let (out, end, _) = said_after_ehlo("dXNlcg==", &format!("{asks}235 2.7.0 ok\r\n"));
+        assert_eq!(out, "AUTH XOAUTH2 dXNlcg==\r\ndXNlcg==\r\n");
+        assert!(matches!(end, Some(Ok(_))));
+        let transcript = said_after_ehlo("dXNlcg==", &asks.repeat(3));
+        assert_eq!(transcript.0, "AUTH XOAUTH2 dXNlcg==\r\ndXNlcg==\r\n\r\n");
+        assert_eq!(self::end(transcript).0, Failure::UpstreamViolation);
+    }
 }
 
 #[test]
@@ -282,7 +347,10 @@ fn starttls_comes_first_and_ehlo_is_said_again() {
         b"334 \r\n235 ok\r\n",
     ];
     let (out, end, _) = call::<Smtp>(&login, &pieces);
-    assert_eq!(out, "EHLO localhost\r\nSTARTTLS\r\n<TLS>EHLO localhost\r\nAUTH XOAUTH2\r\ndXNlcg==\r\n");
+    assert_eq!(
+        out,
+        format!("EHLO localhost\r\nSTARTTLS\r\n<TLS>EHLO localhost\r\nAUTH XOAUTH2\r\n{}\r\n", response())
+    );
     assert!(matches!(end, Some(Ok(_))));
 }
 
@@ -299,7 +367,7 @@ fn a_name_that_the_upstream_does_not_bear_is_said_once() {
     ];
     let (out, end, _) = call::<Smtp>(&named("MY_PC"), &pieces);
     let hellos = "EHLO MY_PC\r\nEHLO localhost\r\nSTARTTLS\r\n<TLS>EHLO localhost\r\n";
-    assert_eq!(out, format!("{hellos}AUTH XOAUTH2\r\ndXNlcg==\r\n"));
+    assert_eq!(out, format!("{hellos}AUTH XOAUTH2\r\n{}\r\n", response()));
     assert!(matches!(end, Some(Ok(_))));
     let spellings = [
         ("MY_PC", "EHLO MY_PC\r\nEHLO localhost\r\n"),
@@ -341,7 +409,7 @@ fn an_error_challenge_is_acknowledged_and_kept() {
     let challenge = BASE64_STANDARD.encode(r#"{"status":"400"}"#);
     let transcript =
         exchange_online(&format!("334 \r\n334 {challenge}\r\n535 5.7.3 Authentication unsuccessful\r\n"));
-    assert!(transcript.0.ends_with("dXNlcg==\r\n\r\n"));
+    assert!(transcript.0.ends_with(&format!("{}\r\n\r\n", response())));
     let said = r#"535 5.7.3 Authentication unsuccessful {"status":"400"}"#;
     assert_eq!(end(transcript), (Failure::UpstreamRefused, said.to_owned()));
     let (failure, _) = end(exchange_online(&format!("334 \r\n334 {challenge}\r\n421 4.7.0 bye\r\n")));
@@ -355,7 +423,7 @@ fn oauthbearer_acknowledges_an_error_challenge_in_its_own_way() {
     let login = UpstreamLogin { mechanism: footbridge::sasl::Mechanism::OauthBearer, ..login() };
     let said = "220 x\r\n250-x\r\n250 AUTH OAUTHBEARER\r\n334 \r\n334 e30=\r\n535 5.7.8 no\r\n";
     let (out, ..) = call_split::<Smtp>(&login, said.as_bytes());
-    assert!(out.ends_with("AUTH OAUTHBEARER\r\ndXNlcg==\r\nAQ==\r\n"), "{out}");
+    assert!(out.ends_with(&format!("AUTH OAUTHBEARER\r\n{}\r\nAQ==\r\n", response())), "{out}");
 }
 
 #[test]
@@ -406,7 +474,7 @@ fn an_upstream_that_cannot_be_logged_in_to_is_told_apart() {
 
 #[test]
 fn an_upstream_that_repeats_the_token_does_not_bring_it_into_the_log() {
-    for echo in ["dXNlcg==", "opaque-token", "opaque-t"] {
+    for echo in [&response()[..40], "opaque-token", "opaque-t"] {
         let (_, said) = end(exchange_online(&format!("334 \r\n500 5.5.2 cannot parse {echo}\r\n")));
         assert_eq!(said, "500 5.5.2 cannot parse [our token]");
         let challenge = BASE64_STANDARD.encode(format!("no {echo}"));
@@ -489,9 +557,12 @@ proptest! {
     }
 
     #[test]
-    fn whatever_an_upstream_says_it_is_understood_the_same_however_it_is_split(said in replies(), size in 1..40_usize) {
-        let whole = call::<Smtp>(&login(), &[&said]);
-        prop_assert!(whole.0.len() <= 200);
-        prop_assert_eq!(call::<Smtp>(&login(), &pieces(&said, size)), whole);
+    fn whatever_an_upstream_says_it_is_understood_the_same_however_it_is_split(
+        said in replies(), size in 1..40_usize, is_short in any::<bool>(),
+    ) {
+        let login = if is_short { rooms::login() } else { login() };
+        let whole = call::<Smtp>(&login, &[&said]);
+        prop_assert!(whole.0.len() <= 200 + response().len());
+        prop_assert_eq!(call::<Smtp>(&login, &pieces(&said, size)), whole);
     }
 }

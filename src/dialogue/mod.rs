@@ -7,6 +7,7 @@
 
 mod glance;
 mod redact;
+mod response;
 
 use std::{ops::Deref, sync::Arc};
 

@@ -1,8 +1,8 @@
 //! The bridge as a POP3 client, from the upstream's greeting to the end of AUTH.
 //!
-//! RFC 1939 §4, RFC 2595 §4, RFC 5034 §4, RFC 7628 §3.2. The response always has a line of its own: Exchange Online
-//! takes it no other way (Microsoft, "Authenticate an IMAP, POP or SMTP connection using OAuth"), and RFC 5034
-//! §4 allows no command line longer than 255 octets.
+//! RFC 1939 §4, RFC 2595 §4, RFC 5034 §4, RFC 7628 §3.2. Few tokens are short enough for the line of AUTH, and none of
+//! Exchange Online's, which takes the response on a line of its own alone (Microsoft, "Authenticate an IMAP, POP or SMTP
+//! connection using OAuth").
 
 use bytes::BytesMut;
 
@@ -12,6 +12,9 @@ use crate::{
     failure::Failure,
     sasl::error_challenge,
 };
+
+/// The most octets of a command, its end included (RFC 2449 §4, RFC 5034 §4).
+const LONGEST_COMMAND: usize = 255;
 
 /// The half that faces the upstream.
 pub struct Upstream {
@@ -25,10 +28,12 @@ enum State {
     AwaitTls,
     /// The line is encrypted and nothing has been said on it.
     Encrypted,
-    /// The `+` that the response waits for.
+    /// The `+` that the response waits for where it is too long for the line of AUTH.
     AwaitChallenge,
     /// The end of AUTH.
     AwaitOutcome {
+        /// The response went along with AUTH, and has not been asked for all the same.
+        went_along: bool,
         /// What the upstream had against the token, if it said so before it refused.
         challenge: Option<String>,
     },
@@ -53,11 +58,18 @@ impl Upstream {
                 return Ok(Some(UpstreamStep::StartTls));
             }
             (State::AwaitChallenge, Reply::Continue(_)) => {
-                out.extend_from_slice(self.login.response.expose());
-                put(out, &[]);
-                self.state = State::AwaitOutcome { challenge: None };
+                self.login.respond(out);
+                self.state = State::AwaitOutcome { went_along: false, challenge: None };
             }
-            (State::AwaitOutcome { challenge: challenge @ None }, Reply::Continue(said)) => {
+            // An error challenge says something (RFC 7628 §3.2.2). This one has not seen the response.
+            (
+                State::AwaitOutcome { went_along: went_along @ true, challenge: None },
+                Reply::Continue(said),
+            ) if said.is_empty() => {
+                *went_along = false;
+                self.login.respond(out);
+            }
+            (State::AwaitOutcome { challenge: challenge @ None, .. }, Reply::Continue(said)) => {
                 *challenge = Some(error_challenge(&said));
                 put(out, &[self.login.mechanism.acknowledgement()]);
             }
@@ -75,11 +87,15 @@ impl Upstream {
     }
 
     fn auth(&mut self, out: &mut BytesMut) {
-        put(out, &["AUTH ", self.login.mechanism.name()]);
-        self.state = State::AwaitChallenge;
+        self.state = if self.login.authenticate("AUTH", LONGEST_COMMAND, out) {
+            State::AwaitOutcome { went_along: true, challenge: None }
+        } else {
+            State::AwaitChallenge
+        };
     }
 
-    /// What a `-ERR` means. It is about the token only where that was about to be shown.
+    /// What a `-ERR` means. It is about the token only where that was about to be shown; where it went along with AUTH,
+    /// one that is about the mechanism is not told apart.
     fn refused(&self, text: &str) -> Rejected {
         let said = Reply::Err(text.to_owned()).said();
         match self.state {
@@ -98,7 +114,7 @@ impl Upstream {
 
     fn rejected(&self, failure: Failure, said: &str) -> Rejected {
         let challenge =
-            if let State::AwaitOutcome { challenge } = &self.state { challenge.as_deref() } else { None };
+            if let State::AwaitOutcome { challenge, .. } = &self.state { challenge.as_deref() } else { None };
         self.login.rejected(failure, said, challenge)
     }
 }

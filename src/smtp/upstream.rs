@@ -1,8 +1,7 @@
 //! The bridge as an SMTP client, from the upstream's greeting to the end of AUTH.
 //!
-//! RFC 5321 §4, RFC 4954 §4, RFC 3207, RFC 7628 §3.2. The response always has a line of its own: an
-//! access token has thousands of octets, and RFC 4954 §4 forbids an initial response that makes a
-//! command longer than a command may be.
+//! RFC 5321 §4, RFC 4954 §4, RFC 3207, RFC 7628 §3.2. A token of Google's is short enough for the line of
+//! AUTH; Microsoft's has thousands of octets, so that its response waits to be asked for.
 
 use bytes::BytesMut;
 
@@ -15,6 +14,9 @@ use crate::{
 
 /// The name in our EHLO where the client's cannot be said.
 const NAME: &str = "localhost";
+
+/// The most octets of a command, its end included (RFC 5321 §4.5.3.1.4).
+const LONGEST_COMMAND: usize = 512;
 
 /// The half that faces the upstream.
 pub struct Upstream {
@@ -32,13 +34,15 @@ enum State {
     AwaitTls,
     /// The line is encrypted and nothing has been said on it.
     Encrypted,
-    /// The `334` that the response waits for.
+    /// The `334` that the response waits for where it is too long for the line of AUTH.
     AwaitChallenge {
         capabilities: Capabilities,
     },
     /// The end of AUTH.
     AwaitOutcome {
         capabilities: Capabilities,
+        /// The response went along with AUTH, and has not been asked for all the same.
+        went_along: bool,
         /// What the upstream had against the token, if it said so before it refused.
         challenge: Option<String>,
     },
@@ -67,9 +71,15 @@ impl Upstream {
             }
             (State::AwaitChallenge { capabilities }, 334) => {
                 let capabilities = std::mem::take(capabilities);
-                out.extend_from_slice(self.login.response.expose());
-                put(out, &[]);
-                self.state = State::AwaitOutcome { capabilities, challenge: None };
+                self.login.respond(out);
+                self.state = State::AwaitOutcome { capabilities, went_along: false, challenge: None };
+            }
+            // An error challenge says something (RFC 7628 §3.2.2). This one has not seen the response.
+            (State::AwaitOutcome { went_along: went_along @ true, challenge: None, .. }, 334)
+                if reply.lines.iter().all(|line| line.trim().is_empty()) =>
+            {
+                *went_along = false;
+                self.login.respond(out);
             }
             (State::AwaitOutcome { challenge: challenge @ None, .. }, 334) => {
                 *challenge = Some(error_challenge(&reply.lines.join("")));
@@ -111,8 +121,12 @@ impl Upstream {
             let said = format!("EHLO offers no AUTH {mechanism} ({offer})");
             return Err(self.rejected(Failure::UpstreamRefused, &said));
         }
-        put(out, &["AUTH ", mechanism]);
-        self.state = State::AwaitChallenge { capabilities: for_clients(ehlo) };
+        let capabilities = for_clients(ehlo);
+        self.state = if self.login.authenticate("AUTH", LONGEST_COMMAND, out) {
+            State::AwaitOutcome { capabilities, went_along: true, challenge: None }
+        } else {
+            State::AwaitChallenge { capabilities }
+        };
         Ok(())
     }
 

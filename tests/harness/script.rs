@@ -182,10 +182,21 @@ fn what(who: Who, text: &str) -> Result<What, &'static str> {
     })
 }
 
+/// The token with this name: the name, and behind it what makes it as long as Exchange Online's.
+fn token(name: &str) -> String {
+    format!("{name:~<1500}")
+}
+
+/// The name of a token.
+fn name_of(token: &str) -> &str {
+    token.trim_end_matches('~')
+}
+
 fn answer(text: &str) -> Option<Answer> {
     let words: Vec<&str> = text.strip_prefix('{')?.strip_suffix('}')?.split(' ').collect();
     Some(match words[..] {
-        ["token", "->", token] => Answer::Token(token.to_owned()),
+        ["token", "->", name] => Answer::Token(token(name)),
+        ["short", "token", "->", name] => Answer::Token(name.to_owned()),
         ["refuse", _, code] => Answer::Refuse(code.parse().ok()?),
         ["status", status] => Answer::Status(status.parse().ok()?, None),
         ["status", status, "retry-after", seconds] => {

@@ -122,9 +122,14 @@ pub(crate) type UpstreamTranscript = (String, Option<Result<Welcome, Rejected>>,
 
 /// A login whose response is `dXNlcg==` and whose access token is `opaque-token`.
 pub(crate) fn login() -> UpstreamLogin {
+    login_showing("dXNlcg==")
+}
+
+/// The same with another response.
+pub(crate) fn login_showing(response: &str) -> UpstreamLogin {
     UpstreamLogin {
         mechanism: Mechanism::Xoauth2,
-        response: Secret::new("dXNlcg=="),
+        response: Secret::new(response),
         access_token: Secret::new("opaque-token"),
         introduced_as: "pc.example.com".to_owned(),
         starttls: false,

@@ -19,6 +19,7 @@ use tokio::{
 };
 
 use crate::harness::{
+    authority::{APP, Answer},
     config::{Config, Upstream},
     door::Door,
     exchange::Exchange,
@@ -110,6 +111,15 @@ async fn a_login_by_implicit_tls_waits_only_where_it_must() {
     assert_eq!([counted.of("imap").await, counted.of("imap").await], [5, 3], "IMAP");
     assert_eq!([counted.of("smtp").await, counted.of("smtp").await], [5, 5], "SMTP");
     assert_eq!([counted.of("pop3").await, counted.of("pop3").await], [4, 4], "POP3");
+}
+
+/// The response of a short token goes along with AUTH.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_with_a_short_token_waits_once_less() {
+    let counted = Counted::start(false);
+    let authority = &counted.world.authority;
+    authority.always(Answer::Token(authority.issuer().mint_short(APP.0, APP.1)));
+    assert_eq!([counted.of("smtp").await, counted.of("smtp").await], [4, 4], "SMTP");
 }
 
 /// STARTTLS is one turn more, and for SMTP another EHLO; but then no greeting is waited for, and the first command goes along

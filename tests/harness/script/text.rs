@@ -124,15 +124,24 @@ impl Text {
                 self.bytes(encoded.as_bytes());
             }
             ("xoauth2", rest) => {
+                let (user, name) = rest.split_once(' ').ok_or("xoauth2 needs a user and a token")?;
+                self.xoauth2(user, &super::token(name));
+            }
+            ("short", rest) => {
+                let rest = rest.strip_prefix("xoauth2 ").ok_or("only a token can be short")?;
                 let (user, token) = rest.split_once(' ').ok_or("xoauth2 needs a user and a token")?;
-                let encoded = client::xoauth2(user, token);
-                self.shows_token = true;
-                self.secrets.extend([token.into(), encoded.clone().into_bytes()]);
-                self.bytes(encoded.as_bytes());
+                self.xoauth2(user, token);
             }
             _ => return Err("unknown placeholder"),
         }
         Ok(true)
+    }
+
+    fn xoauth2(&mut self, user: &str, token: &str) {
+        let encoded = client::xoauth2(user, token);
+        self.shows_token = true;
+        self.secrets.extend([super::name_of(token).into(), token.into(), encoded.clone().into_bytes()]);
+        self.bytes(encoded.as_bytes());
     }
 
     fn bytes(&mut self, bytes: &[u8]) {

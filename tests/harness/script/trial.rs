@@ -154,7 +154,7 @@ fn secrets(script: &Script) -> Vec<Vec<u8>> {
             secrets.extend(text.secrets.iter().cloned());
         }
         if let What::Answers(Answer::Token(token)) = &step.what {
-            secrets.push(token.clone().into());
+            secrets.extend([super::name_of(token).into(), token.clone().into()]);
         }
     }
     // Logins are no secrets, and two or three letters are found anywhere.
