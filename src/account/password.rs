@@ -79,6 +79,11 @@ impl StoredPassword {
         &self.0
     }
 
+    /// What stands before the salt: hashes with the same have the same [`StoredPassword::cost`].
+    pub(super) fn parameters(&self) -> &str {
+        self.0.rsplitn(3, '$').nth(2).unwrap_or_default()
+    }
+
     /// What one verification costs.
     pub(super) fn cost(&self) -> Cost {
         PasswordHash::new(&self.0).ok().and_then(|stored| Cost::of(&stored).ok()).unwrap_or_default()
@@ -127,11 +132,23 @@ impl Cost {
     /// its default.
     fn of(stored: &PasswordHash) -> Result<Self, InvalidHash> {
         let wrong = |name, value, wanted| InvalidHash::Parameter { name, value, wanted };
-        let number = |name| stored.params.get(name).map(|value| value.decimal());
-        let number = |name| number(name).transpose().map_err(|_| InvalidHash::NotPhc);
-        let memory_kib = number("m")?.ok_or(InvalidHash::NotPhc)?;
-        let passes = number("t")?.ok_or(InvalidHash::NotPhc)?;
-        let lanes = number("p")?.unwrap_or(Params::DEFAULT_P_COST);
+        let (mut memory_kib, mut passes, mut lanes) = (None, None, None);
+        let mut has_others = false;
+        for (name, value) in stored.params.iter() {
+            let number = match name.as_str() {
+                "m" => &mut memory_kib,
+                "t" => &mut passes,
+                "p" => &mut lanes,
+                _ => {
+                    has_others = true;
+                    continue;
+                }
+            };
+            *number = Some(value.decimal().map_err(|_| InvalidHash::NotPhc)?);
+        }
+        let memory_kib = memory_kib.ok_or(InvalidHash::NotPhc)?;
+        let passes = passes.ok_or(InvalidHash::NotPhc)?;
+        let lanes = lanes.unwrap_or(Params::DEFAULT_P_COST);
         let version = match stored.version {
             Some(written) => Version::try_from(written)
                 .map_err(|_| wrong("v", written, "only versions 19 and 16 are known"))?,
@@ -155,8 +172,10 @@ impl Cost {
                 wrong("m", memory_kib, "at least 8 KiB are needed for each lane")
             }
         })?;
-        // What else is written is unknown to argon2.
-        Params::try_from(stored).map_err(|_| InvalidHash::NotPhc)?;
+        // What else is written may be unknown to argon2.
+        if has_others {
+            Params::try_from(stored).map_err(|_| InvalidHash::NotPhc)?;
+        }
         Ok(Self { memory_kib, passes, lanes, version })
     }
 

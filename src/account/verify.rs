@@ -250,11 +250,12 @@ impl std::fmt::Debug for Verifier {
 impl Price {
     /// Of each set of parameters as many as the account with the most of them has.
     fn of(accounts: &Accounts) -> Self {
-        let mut most = BTreeMap::new();
+        let (mut most, mut costs) = (BTreeMap::new(), HashMap::new());
         for account in accounts.iter() {
             let mut own = BTreeMap::<_, usize>::new();
             for stored in &account.passwords {
-                *own.entry(stored.cost()).or_default() += 1;
+                let cost = *costs.entry(stored.parameters()).or_insert_with(|| stored.cost());
+                *own.entry(cost).or_default() += 1;
             }
             for (cost, count) in own {
                 let most = most.entry(cost).or_default();

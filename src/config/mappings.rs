@@ -341,11 +341,11 @@ impl<'m> Reader<'m> {
             return;
         };
         let provider = &settings.provider;
-        let named = quoted(&provider.name);
+        let named = || quoted(&provider.name);
         if let Some(protocols) = protocols {
             for (item, kind) in protocols.iter().flatten() {
                 if provider.endpoint(*kind).is_none() {
-                    let cause = format!("provider {named} has no {kind}");
+                    let cause = format!("provider {} has no {kind}", named());
                     let way = settings
                         .without_host
                         .map_or_else(|| format!("add {kind} to the provider"), str::to_owned);
@@ -362,15 +362,16 @@ impl<'m> Reader<'m> {
         if usable.is_empty() && !listening.is_empty() {
             let spoken = lacking.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
             let cause =
-                format!("provider {named} has nothing for the protocols that are listened for: {spoken}");
+                format!("provider {} has nothing for the protocols that are listened for: {spoken}", named());
             app.wrong(cause, "add a [[listener]] for a protocol that it has, or an endpoint to the provider");
             return;
         }
         for kind in lacking {
             if self.warned.insert((entry.name.to_string(), kind)) {
                 let cause = format!(
-                    "accounts of app {} cannot use {kind}: provider {named} has none",
-                    quoted(entry.name.as_str())
+                    "accounts of app {} cannot use {kind}: provider {} has none",
+                    quoted(entry.name.as_str()),
+                    named()
                 );
                 let way = settings
                     .without_host
