@@ -33,6 +33,9 @@ const HEADER: u64 = 100;
 
 /// Makes an empty store, which is there whole or not at all.
 ///
+/// Nobody looks at the file before it has its name, so that it is written to the disk once, just before that, and
+/// not step by step: that would be ten waits for the disk before the first client.
+///
 /// What an interrupted creation left is removed, and with it the log of a store that is gone, which
 /// `SQLite` would take for the new one's.
 pub(super) fn create(place: &Place) -> Result<(), StoreError> {
@@ -47,7 +50,7 @@ pub(super) fn create(place: &Place) -> Result<(), StoreError> {
     let refused = StoreError::sqlite("make", &new);
     let connection = raw(&new).map_err(&refused)?;
     let script = format!(
-        "PRAGMA journal_mode = WAL; BEGIN; PRAGMA application_id = {APPLICATION}; \
+        "PRAGMA synchronous = OFF; PRAGMA journal_mode = WAL; BEGIN; PRAGMA application_id = {APPLICATION}; \
          PRAGMA user_version = {VERSION}; {TABLE}; COMMIT;"
     );
     connection.execute_batch(&script).map_err(&refused)?;
