@@ -28,6 +28,8 @@ pub(super) fn run(path: &Path, format: Format, level: Level) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start the runtime: {error}")),
     };
+    // Beside the reading of files, so that neither the start nor the first login waits for it.
+    runtime.spawn_blocking(tls::prepare_randomness);
     let served = runtime.block_on(serve(path));
     runtime.shutdown_timeout(LAST_THREADS);
     match served {

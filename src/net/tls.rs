@@ -24,6 +24,13 @@ pub fn install_cryptography() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
+/// Draws the first random number of the process, for which aws-lc-rs measures for some 40 ms how irregular the processor
+/// is: whoever needs one meanwhile waits for no more than the rest. Blocks.
+pub fn prepare_randomness() {
+    // Whoever needs randomness is told where there is none.
+    let _ = aws_lc_rs::rand::fill(&mut [0]);
+}
+
 type Builder = ConfigBuilder<ClientConfig, WantsVerifier>;
 
 /// A server by its host and its port.
