@@ -122,7 +122,7 @@ pub static START: [Figure; 3] = [
     lower(
         "resident with no session, MiB",
         Target::Most(12.0),
-        "what is linked in, what is read at the start, 1,000 accounts",
+        "the program itself, of which nearly all is mapped; then the heap",
     ),
 ];
 
@@ -222,9 +222,8 @@ pub static SMTP_MANY: [Figure; 2] = [
     ),
 ];
 
-const CLEAR: &str =
-    "the task, TLS with the server and its read buffer; what the allocator keeps after logins";
-const TLS: &str = "the same, and TLS with the client";
+const CLEAR: &str = "TLS with the server: its keys, and what rustls remembers of the handshake; then the task and the sockets";
+const TLS: &str = "the same, and TLS with the client, with 4 KiB to read into";
 
 /// Fresh, used.
 pub static CLEAR_FEW: [Figure; 2] = [
