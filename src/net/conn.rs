@@ -19,7 +19,7 @@ use tokio_rustls::server;
 use super::{
     accept::{Acceptor, HandshakeError},
     ahead::Ahead,
-    line::ClientLine,
+    line::Line,
 };
 
 /// How much one read asks for before the splice: a login fits, and a capability list.
@@ -31,7 +31,7 @@ pub enum Stream {
     /// In clear.
     Plain(TcpStream),
     /// TLS with an upstream, whose certificate was verified.
-    Upstream(Box<ClientLine<TcpStream>>),
+    Upstream(Box<Line<TcpStream>>),
     /// TLS with a client, who was shown a certificate of ours.
     Client(Box<server::TlsStream<Ahead>>),
     /// Given up in a handshake that failed.

@@ -21,7 +21,7 @@ mod register;
 mod upstream;
 mod watched;
 
-use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc};
+use std::{net::SocketAddr, pin::Pin, sync::Arc};
 
 use bytes::BytesMut;
 use tokio::{net::TcpStream, sync::oneshot, time::Instant};

@@ -6,7 +6,6 @@
 //! back as soon as it is gone, and while there is some of it no more is read or accepted. What TLS says, and when, is
 //! rustls' part (its unbuffered API); this is the reading and writing around it.
 
-mod end;
 mod frame;
 
 use std::{
@@ -20,15 +19,13 @@ use std::{
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use rustls::{
-    ClientConfig, CommonState, Error, InvalidMessage, ServerConfig,
-    client::UnbufferedClientConnection,
+    ClientConfig, CommonState, Error, InvalidMessage,
+    client::{ClientConnectionData, UnbufferedClientConnection},
     pki_types::ServerName,
-    server::UnbufferedServerConnection,
     unbuffered::{ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic},
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-pub use self::end::End;
 use self::frame::{HEADER, missing, whole};
 use super::scratch::{READ, with_scratch};
 
@@ -49,19 +46,13 @@ const LEAST: usize = 4096;
 /// the libraries' own.
 const ROUNDS: usize = 8;
 
-/// A TLS connection to a server.
-pub type ClientLine<S> = Line<UnbufferedClientConnection, S>;
-
-/// A TLS connection to a client.
-pub type ServerLine<S> = Line<UnbufferedServerConnection, S>;
-
-/// A TLS connection over `S`, of which `E` is our end.
+/// A TLS connection over `S` to a server.
 ///
 /// Trouble with TLS is an error of kind [`io::ErrorKind::InvalidData`] that holds a [`rustls::Error`]; an end of `S`
 /// without TLS's own goodbye is one of kind [`io::ErrorKind::UnexpectedEof`].
-pub struct Line<E, S> {
+pub struct Line<S> {
     io: S,
-    end: E,
+    end: UnbufferedClientConnection,
     /// What was read and not yet decrypted, or is of a message whose end has not come.
     sealed: BytesMut,
     /// Where in `sealed` the record begins whose end has not come.
@@ -80,7 +71,7 @@ pub struct Line<E, S> {
     is_closed: bool,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> ClientLine<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
     /// Shakes hands with the server `name`.
     ///
     /// # Errors
@@ -95,22 +86,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientLine<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> ServerLine<S> {
-    /// Shakes hands with a client.
-    ///
-    /// # Errors
-    /// What the handshake failed with; the client has been told where TLS wants that.
-    pub async fn accept(config: Arc<ServerConfig>, io: S) -> io::Result<Box<Self>> {
-        let end = UnbufferedServerConnection::new(config).map_err(io::Error::other)?;
-        Line::shake_hands(end, io).await
-    }
-}
-
-impl<E: End, S> Line<E, S> {
+impl<S> Line<S> {
     /// What was agreed on in the handshake.
     #[must_use]
     pub fn agreed(&self) -> &CommonState {
-        self.end.common()
+        &self.end
     }
 
     /// What the connection goes over.
@@ -124,7 +104,7 @@ impl<E: End, S> Line<E, S> {
         let mut done = 0;
         self.is_behind = false;
         while self.failed.is_none() && !self.is_over {
-            let UnbufferedStatus { discard, state } = self.end.process(&mut sealed[done..]);
+            let UnbufferedStatus { discard, state } = self.end.process_tls_records(&mut sealed[done..]);
             done += discard;
             match state {
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => match traffic.next_record() {
@@ -156,8 +136,8 @@ impl<E: End, S> Line<E, S> {
 
     /// What the peer has to be told of a failure. Nothing more may be decrypted behind one.
     fn encode_alerts(&mut self) {
-        while self.end.common().wants_write() {
-            match self.end.process(&mut []).state {
+        while self.end.wants_write() {
+            match self.end.process_tls_records(&mut []).state {
                 Ok(ConnectionState::EncodeTlsData(data)) => encode(data, &mut self.unsent),
                 Ok(_) | Err(_) => return,
             }
@@ -168,12 +148,12 @@ impl<E: End, S> Line<E, S> {
     /// before is in `unsent` then.
     fn say<T>(
         &mut self,
-        words: impl FnOnce(&mut WriteTraffic<'_, E::Data>) -> Result<T, EncryptError>,
+        words: impl FnOnce(&mut WriteTraffic<'_, ClientConnectionData>) -> Result<T, EncryptError>,
     ) -> io::Result<T> {
         loop {
             // It counts on finding the beginning of a message where it has left it, and would decrypt a whole record.
             let sealed = if self.is_behind { &mut [] } else { &mut self.sealed[..] };
-            match self.end.process(sealed).state {
+            match self.end.process_tls_records(sealed).state {
                 Ok(ConnectionState::WriteTraffic(mut traffic)) => {
                     return words(&mut traffic).map_err(io::Error::other);
                 }
@@ -204,8 +184,8 @@ impl<E: End, S> Line<E, S> {
     }
 }
 
-impl<E: End, S: AsyncRead + AsyncWrite + Unpin> Line<E, S> {
-    async fn shake_hands(end: E, io: S) -> io::Result<Box<Self>> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
+    async fn shake_hands(end: UnbufferedClientConnection, io: S) -> io::Result<Box<Self>> {
         let mut line = Box::new(Self {
             io,
             end,
@@ -232,7 +212,7 @@ impl<E: End, S: AsyncRead + AsyncWrite + Unpin> Line<E, S> {
             self.check()?;
             // A peer that is not done itself may read nothing before it is read from.
             let sent = self.poll_flush_all(cx)?;
-            if !self.end.common().is_handshaking() {
+            if !self.end.is_handshaking() {
                 return sent.map(Ok);
             }
             if ready!(self.poll_receive(cx, &mut ReadBuf::new(&mut [])))? == 0 {
@@ -308,7 +288,7 @@ impl<E: End, S: AsyncRead + AsyncWrite + Unpin> Line<E, S> {
     }
 }
 
-impl<E: End + Unpin, S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Line<E, S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Line<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -347,7 +327,7 @@ impl<E: End + Unpin, S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Line<E, S>
     }
 }
 
-impl<E: End + Unpin, S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Line<E, S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Line<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         ready!(this.poll_send(cx))?;
@@ -387,14 +367,14 @@ impl<E: End + Unpin, S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Line<E, S
     }
 }
 
-impl<E, S> fmt::Debug for Line<E, S> {
+impl<S> fmt::Debug for Line<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Line").finish_non_exhaustive()
     }
 }
 
 /// Puts a message of rustls' own behind what is unsent.
-fn encode<Data>(mut data: EncodeTlsData<'_, Data>, unsent: &mut BytesMut) {
+fn encode(mut data: EncodeTlsData<'_, ClientConnectionData>, unsent: &mut BytesMut) {
     if let Err(EncodeError::InsufficientSize(short)) = data.encode(&mut []) {
         let before = unsent.len();
         unsent.resize(before + short.required_size, 0);
