@@ -84,5 +84,5 @@ async fn an_idle_session_in_clear_costs_some_kibibytes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idle_session_by_tls_costs_some_more() {
-    costs_at_most(true, 17 * 1024, 17 * 1024).await;
+    costs_at_most(true, 13 * 1024, 13 * 1024).await;
 }

@@ -4,13 +4,12 @@ use std::{io, sync::Arc};
 
 use rustls::{AlertDescription, Error as TlsError, ServerConfig, crypto::aws_lc_rs::Ticketer};
 use tokio::net::TcpStream;
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::{ahead::Ahead, certificate::Certificate, tls::install_cryptography};
+use super::{certificate::Certificate, line::ServerLine, tls::install_cryptography};
 
 /// Shakes hands with clients, TLS 1.2 and 1.3, by one certificate.
 #[derive(Clone)]
-pub struct Acceptor(TlsAcceptor);
+pub struct Acceptor(Arc<ServerConfig>);
 
 /// Why a handshake with a client failed.
 #[derive(Debug, thiserror::Error)]
@@ -124,21 +123,22 @@ impl Acceptor {
         if let Ok(ticketer) = Ticketer::new() {
             config.ticketer = ticketer;
         }
-        Self(TlsAcceptor::from(Arc::new(config)))
+        Self(Arc::new(config))
     }
 
     /// Shakes hands as the server.
     ///
     /// # Errors
     /// [`HandshakeError`]; the client has been sent the alert that belongs to it.
-    pub async fn accept(&self, stream: TcpStream) -> Result<TlsStream<Ahead>, HandshakeError> {
+    pub async fn accept(&self, stream: TcpStream) -> Result<Box<ServerLine<TcpStream>>, HandshakeError> {
         let mut first = [0; 4];
         match stream.peek(&mut first).await {
             Ok(0) | Err(_) => return Err(HandshakeError::Gone),
             Ok(4) if is_hello_of_ssl_2(first) => return Err(HandshakeError::TooOld),
             Ok(_) => (),
         }
-        self.0.accept(Ahead::new(stream)).await.map_err(|error| HandshakeError::new(&error))
+        let shaken = ServerLine::accept(Arc::clone(&self.0), stream).await;
+        shaken.map_err(|error| HandshakeError::new(&error))
     }
 }
 

@@ -14,12 +14,10 @@ use tokio::{
     net::TcpStream,
     time::timeout,
 };
-use tokio_rustls::server;
 
 use super::{
     accept::{Acceptor, HandshakeError},
-    ahead::Ahead,
-    line::Line,
+    line::{ClientLine, ServerLine},
 };
 
 /// How much one read asks for before the splice: a login fits, and a capability list.
@@ -31,9 +29,9 @@ pub enum Stream {
     /// In clear.
     Plain(TcpStream),
     /// TLS with an upstream, whose certificate was verified.
-    Upstream(Box<Line<TcpStream>>),
+    Upstream(Box<ClientLine<TcpStream>>),
     /// TLS with a client, who was shown a certificate of ours.
-    Client(Box<server::TlsStream<Ahead>>),
+    Client(Box<ServerLine<TcpStream>>),
     /// Given up in a handshake that failed.
     Closed,
 }
@@ -45,7 +43,7 @@ impl Stream {
         let version = match self {
             Self::Plain(_) | Self::Closed => return None,
             Self::Upstream(stream) => stream.agreed().protocol_version(),
-            Self::Client(stream) => stream.get_ref().1.protocol_version(),
+            Self::Client(stream) => stream.agreed().protocol_version(),
         };
         Some(if version == Some(rustls::ProtocolVersion::TLSv1_3) { "TLSv1.3" } else { "TLSv1.2" })
     }
@@ -67,7 +65,7 @@ impl Stream {
         match self {
             Self::Plain(stream) => stream.peer_addr(),
             Self::Upstream(stream) => stream.io().peer_addr(),
-            Self::Client(stream) => stream.get_ref().0.tcp().peer_addr(),
+            Self::Client(stream) => stream.io().peer_addr(),
             Self::Closed => Err(io::ErrorKind::NotConnected.into()),
         }
     }
@@ -138,7 +136,7 @@ impl Conn {
         let Stream::Plain(stream) = std::mem::replace(&mut self.stream, Stream::Closed) else {
             return Err(HandshakeError::Failed("the line is encrypted already".to_owned()));
         };
-        self.stream = Stream::Client(Box::new(acceptor.accept(stream).await?));
+        self.stream = Stream::Client(acceptor.accept(stream).await?);
         Ok(())
     }
 

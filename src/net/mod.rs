@@ -1,7 +1,6 @@
 //! Pipes: listening, dialling, proxies on the way out, TLS and the splice. What flows through them is nobody's business here.
 
 pub mod accept;
-pub mod ahead;
 pub mod certificate;
 pub mod conn;
 pub mod descriptors;

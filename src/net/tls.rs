@@ -15,7 +15,7 @@ use rustls::{
 use rustls_platform_verifier::Verifier as PlatformVerifier;
 use tokio::net::TcpStream;
 
-use super::{Endpoint, distrust::Naming, line::Line, sessions::Sessions};
+use super::{Endpoint, distrust::Naming, line::ClientLine, sessions::Sessions};
 
 /// Makes aws-lc-rs the process's cryptography, which every TLS configuration and the HTTP client
 /// then use. Harmless when called again.
@@ -106,9 +106,13 @@ impl Trust {
     ///
     /// # Errors
     /// What the handshake failed with; a refused certificate is in the error's text.
-    pub async fn connect(&self, endpoint: &Endpoint, stream: TcpStream) -> io::Result<Box<Line<TcpStream>>> {
+    pub async fn connect(
+        &self,
+        endpoint: &Endpoint,
+        stream: TcpStream,
+    ) -> io::Result<Box<ClientLine<TcpStream>>> {
         let name = ServerName::try_from(endpoint.host.clone()).map_err(io::Error::other)?;
-        let shaken = Line::connect(self.config_for(endpoint), name, stream).await;
+        let shaken = ClientLine::connect(self.config_for(endpoint), name, stream).await;
         if shaken.as_ref().is_err_and(is_garbled) {
             self.forget(endpoint);
         }

@@ -6,6 +6,7 @@
 //! back as soon as it is gone, and while there is some of it no more is read or accepted. What TLS says, and when, is
 //! rustls' part (its unbuffered API); this is the reading and writing around it.
 
+mod end;
 mod frame;
 
 use std::{
@@ -19,13 +20,15 @@ use std::{
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use rustls::{
-    ClientConfig, CommonState, Error, InvalidMessage,
-    client::{ClientConnectionData, UnbufferedClientConnection},
+    ClientConfig, CommonState, Error, InvalidMessage, ServerConfig,
+    client::UnbufferedClientConnection,
     pki_types::ServerName,
+    server::UnbufferedServerConnection,
     unbuffered::{ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic},
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+pub use self::end::End;
 use self::frame::{HEADER, missing, whole};
 use super::scratch::{READ, with_scratch};
 
@@ -46,13 +49,19 @@ const LEAST: usize = 4096;
 /// the libraries' own.
 const ROUNDS: usize = 8;
 
-/// A TLS connection over `S` to a server.
+/// A TLS connection to a server.
+pub type ClientLine<S> = Line<UnbufferedClientConnection, S>;
+
+/// A TLS connection to a client.
+pub type ServerLine<S> = Line<UnbufferedServerConnection, S>;
+
+/// A TLS connection over `S`, of which `E` is our end.
 ///
 /// Trouble with TLS is an error of kind [`io::ErrorKind::InvalidData`] that holds a [`rustls::Error`]; an end of `S`
 /// without TLS's own goodbye is one of kind [`io::ErrorKind::UnexpectedEof`].
-pub struct Line<S> {
+pub struct Line<E, S> {
     io: S,
-    end: UnbufferedClientConnection,
+    end: E,
     /// What was read and not yet decrypted, or is of a message whose end has not come.
     sealed: BytesMut,
     /// Where in `sealed` the record begins whose end has not come.
@@ -71,7 +80,7 @@ pub struct Line<S> {
     is_closed: bool,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> ClientLine<S> {
     /// Shakes hands with the server `name`.
     ///
     /// # Errors
@@ -86,11 +95,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
     }
 }
 
-impl<S> Line<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> ServerLine<S> {
+    /// Shakes hands with a client.
+    ///
+    /// # Errors
+    /// What the handshake failed with; the client has been told where TLS wants that.
+    pub async fn accept(config: Arc<ServerConfig>, io: S) -> io::Result<Box<Self>> {
+        let end = UnbufferedServerConnection::new(config).map_err(io::Error::other)?;
+        Line::shake_hands(end, io).await
+    }
+}
+
+impl<E: End, S> Line<E, S> {
     /// What was agreed on in the handshake.
     #[must_use]
     pub fn agreed(&self) -> &CommonState {
-        &self.end
+        self.end.common()
     }
 
     /// What the connection goes over.
@@ -104,7 +124,7 @@ impl<S> Line<S> {
         let mut done = 0;
         self.is_behind = false;
         while self.failed.is_none() && !self.is_over {
-            let UnbufferedStatus { discard, state } = self.end.process_tls_records(&mut sealed[done..]);
+            let UnbufferedStatus { discard, state } = self.end.process(&mut sealed[done..]);
             done += discard;
             match state {
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => match traffic.next_record() {
@@ -136,8 +156,8 @@ impl<S> Line<S> {
 
     /// What the peer has to be told of a failure. Nothing more may be decrypted behind one.
     fn encode_alerts(&mut self) {
-        while self.end.wants_write() {
-            match self.end.process_tls_records(&mut []).state {
+        while self.end.common().wants_write() {
+            match self.end.process(&mut []).state {
                 Ok(ConnectionState::EncodeTlsData(data)) => encode(data, &mut self.unsent),
                 Ok(_) | Err(_) => return,
             }
@@ -148,12 +168,12 @@ impl<S> Line<S> {
     /// before is in `unsent` then.
     fn say<T>(
         &mut self,
-        words: impl FnOnce(&mut WriteTraffic<'_, ClientConnectionData>) -> Result<T, EncryptError>,
+        words: impl FnOnce(&mut WriteTraffic<'_, E::Data>) -> Result<T, EncryptError>,
     ) -> io::Result<T> {
         loop {
             // It counts on finding the beginning of a message where it has left it, and would decrypt a whole record.
             let sealed = if self.is_behind { &mut [] } else { &mut self.sealed[..] };
-            match self.end.process_tls_records(sealed).state {
+            match self.end.process(sealed).state {
                 Ok(ConnectionState::WriteTraffic(mut traffic)) => {
                     return words(&mut traffic).map_err(io::Error::other);
                 }
@@ -184,8 +204,8 @@ impl<S> Line<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
-    async fn shake_hands(end: UnbufferedClientConnection, io: S) -> io::Result<Box<Self>> {
+impl<E: End, S: AsyncRead + AsyncWrite + Unpin> Line<E, S> {
+    async fn shake_hands(end: E, io: S) -> io::Result<Box<Self>> {
         let mut line = Box::new(Self {
             io,
             end,
@@ -212,7 +232,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
             self.check()?;
             // A peer that is not done itself may read nothing before it is read from.
             let sent = self.poll_flush_all(cx)?;
-            if !self.end.is_handshaking() {
+            if !self.end.common().is_handshaking() {
                 return sent.map(Ok);
             }
             if ready!(self.poll_receive(cx, &mut ReadBuf::new(&mut [])))? == 0 {
@@ -288,7 +308,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Line<S> {
+impl<E: End + Unpin, S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Line<E, S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -327,7 +347,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Line<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Line<S> {
+impl<E: End + Unpin, S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Line<E, S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         ready!(this.poll_send(cx))?;
@@ -367,14 +387,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Line<S> {
     }
 }
 
-impl<S> fmt::Debug for Line<S> {
+impl<E, S> fmt::Debug for Line<E, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Line").finish_non_exhaustive()
     }
 }
 
 /// Puts a message of rustls' own behind what is unsent.
-fn encode(mut data: EncodeTlsData<'_, ClientConnectionData>, unsent: &mut BytesMut) {
+fn encode<Data>(mut data: EncodeTlsData<'_, Data>, unsent: &mut BytesMut) {
     if let Err(EncodeError::InsufficientSize(short)) = data.encode(&mut []) {
         let before = unsent.len();
         unsent.resize(before + short.required_size, 0);

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use super::*;
 
 /// A line whose server's words are put on the wire by hand, and what the server has encrypted of `words`.
-async fn by_hand(words: &[&[u8]]) -> (Box<Line<Choppy>>, DuplexStream, Vec<u8>) {
+async fn by_hand(words: &[&[u8]]) -> (Box<ClientLine<Choppy>>, DuplexStream, Vec<u8>) {
     let (near, far) = Choppy::new(1 << 20, &[]);
     let (line, mut peer) = to_server(near, far, &TLS13).await;
     let mut sealed = Vec::new();
@@ -40,12 +40,18 @@ proptest! {
         let begin: &[u8] = if begins_well { &[22, 3, 3, 0, 100] } else { &[] };
         let noise = [begin, &noise].concat();
         run(async {
-            let (near, mut far) = Choppy::new(1 << 20, &steps);
-            far.write_all(&noise).await.unwrap();
-            far.shutdown().await.unwrap();
-            let refused = Line::connect(client_config(&TLS13), localhost(), near).await.map(drop);
-            let kind = refused.unwrap_err().kind();
-            assert!([io::ErrorKind::InvalidData, io::ErrorKind::UnexpectedEof].contains(&kind), "{kind:?}");
+            for is_client in [true, false] {
+                let (near, mut far) = Choppy::new(1 << 20, &steps);
+                far.write_all(&noise).await.unwrap();
+                far.shutdown().await.unwrap();
+                let refused = if is_client {
+                    ClientLine::connect(client_config(&TLS13), localhost(), near).await.map(drop)
+                } else {
+                    ServerLine::accept(Arc::new(server_config(&TLS13)), near).await.map(drop)
+                };
+                let kind = refused.unwrap_err().kind();
+                assert!([io::ErrorKind::InvalidData, io::ErrorKind::UnexpectedEof].contains(&kind), "{kind:?}");
+            }
         });
     }
 
@@ -106,7 +112,7 @@ fn a_certificate_that_is_refused_is_the_error_and_the_server_is_told() {
         let (near, far) = Choppy::new(1 << 20, &[]);
         let name = ServerName::try_from("elsewhere").unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(server_config(&TLS13)));
-        let line = Line::connect(client_config(&TLS13), name, near);
+        let line = ClientLine::connect(client_config(&TLS13), name, near);
         let (refused, told) = tokio::join!(line, acceptor.accept(far));
         let refused = refused.unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::InvalidData);
@@ -159,7 +165,7 @@ fn a_peer_that_talks_of_nothing_but_tls_lets_others_have_their_turn() {
         let mut config = server_config(&TLS13);
         config.send_tls13_tickets = 200;
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        let line = Line::connect(client_config(&TLS13), localhost(), near);
+        let line = ClientLine::connect(client_config(&TLS13), localhost(), near);
         let (mut line, mut peer) = tokio::try_join!(line, acceptor.accept(far)).unwrap();
         peer.write_all(b"* OK\r\n").await.unwrap();
         let mut turns = 0;
@@ -188,7 +194,7 @@ fn a_message_without_end_is_not_waited_for() {
             noise.extend_from_slice(&[22, 3, 3, 0, 1, 0]);
         }
         far.write_all(&noise).await.unwrap();
-        let refused = Line::connect(client_config(&TLS13), localhost(), near).await.unwrap_err();
+        let refused = ClientLine::connect(client_config(&TLS13), localhost(), near).await.unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::InvalidData, "{refused}");
     });
 }

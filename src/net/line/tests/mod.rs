@@ -16,7 +16,7 @@ use rustls::{
     version::{TLS12, TLS13},
 };
 use tokio::io::DuplexStream;
-use tokio_rustls::{TlsAcceptor, server};
+use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 use self::pipe::Choppy;
 use super::*;
@@ -56,13 +56,24 @@ async fn to_server(
     near: Choppy,
     far: DuplexStream,
     version: &'static SupportedProtocolVersion,
-) -> (Box<Line<Choppy>>, server::TlsStream<DuplexStream>) {
+) -> (Box<ClientLine<Choppy>>, server::TlsStream<DuplexStream>) {
     let acceptor = TlsAcceptor::from(Arc::new(server_config(version)));
-    let line = Line::connect(client_config(version), localhost(), near);
+    let line = ClientLine::connect(client_config(version), localhost(), near);
     tokio::try_join!(line, acceptor.accept(far)).unwrap()
 }
 
-impl<S> Line<S> {
+/// A line to a client of rustls' own.
+async fn to_client(
+    near: Choppy,
+    far: DuplexStream,
+    version: &'static SupportedProtocolVersion,
+) -> (Box<ServerLine<Choppy>>, client::TlsStream<DuplexStream>) {
+    let line = ServerLine::accept(Arc::new(server_config(version)), near);
+    let connecting = TlsConnector::from(client_config(version)).connect(localhost(), far);
+    tokio::try_join!(line, connecting).unwrap()
+}
+
+impl<E, S> Line<E, S> {
     /// How much memory is kept, in bytes.
     fn keeps(&self) -> usize {
         self.sealed.capacity() + self.opened.len() + self.unsent.capacity()
