@@ -71,7 +71,7 @@ const NUMBERS: [(u64, Fault); 81] = {
         (70_000, User),
         (70_008, User),
         (700_082, User),
-        (700_084, User),
+        (700_084, Operator),
         (54_005, User),
         (700_005, Operator),
         (50_134, User),
@@ -169,7 +169,7 @@ fn every_answer_of_google_that_people_have_met_is_known() {
 }
 
 /// Answers to a login, with what the room of the protocol takes them for, and a word of what to do.
-const LOGIN: [(Failure, &str, &str); 34] = {
+const LOGIN: [(Failure, &str, &str); 37] = {
     use Failure::{UpstreamRefused as No, UpstreamUnavailable as Later};
     [
         (No, "NO AUTHENTICATE failed.", "IMAP.AccessAsApp"),
@@ -214,6 +214,9 @@ const LOGIN: [(Failure, &str, &str); 34] = {
         (No, "501 5.5.124 Invalid XOAUTH2 auth data - User address provided is not valid", "mailbox"),
         (No, "501 5.5.127 Invalid XOAUTH2 auth data - Token will expire soon error", "try again"),
         (No, "504 5.7.4 Unrecognized authentication type", "SMTP AUTH"),
+        (No, "500 5.3.3 Unrecognized command", "SMTP AUTH"),
+        (No, "503 5.5.2 Send hello first", "SMTP AUTH"),
+        (No, "530 5.7.57 Client not authenticated to send mail.", "SMTP AUTH"),
         (Later, "451 4.7.0 Temporary server error. Please try again later. PRX4", "try later"),
         (Later, "432 4.3.2 Concurrent connections limit exceeded.", "fewer"),
         (Later, "BAD Request is throttled. Suggested Backoff Time: 299961 milliseconds", "try later"),

@@ -2,7 +2,14 @@
 
 use std::{fmt::Write as _, fs, path::Path};
 
-use footbridge::explain::{self, Entry, Met, Sign};
+use footbridge::{
+    explain::{
+        self, Entry, Met, Sign,
+        authority::{self, ErrorBody},
+        upstream::{self, Asked},
+    },
+    failure::Failure,
+};
 
 const INTRODUCTION: &str = include_str!("introduction.md");
 
@@ -134,4 +141,25 @@ fn every_entry_stands_on_the_page_once() {
         let sections = SECTIONS.iter().filter(|(met, ..)| met.contains(&entry.met)).count();
         assert_eq!(sections, 1, "{entry:?}");
     }
+}
+
+/// The explanations that the README shows: to a mail program, and by the doctor.
+#[test]
+fn what_the_readme_quotes_is_what_is_said() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let expired = ErrorBody {
+        error: "invalid_client".to_owned(),
+        error_codes: vec![7_000_222],
+        ..ErrorBody::default()
+    };
+    let reply = format!("a1 NO [CONTACTADMIN] {}\n", authority::refused("contoso", &expired).line());
+    assert!(readme.contains(&reply), "{reply}");
+
+    let asked =
+        Asked { endpoint: "smtp.office365.com:587", mailbox: "scanner@contoso.com", is_delegated: false };
+    let said =
+        "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Mailbox.";
+    let why = upstream::rejected(asked, Failure::UpstreamRefused, said).refusal.explanation.unwrap();
+    let hop = format!("      {}\n      cure: {}\n", why.cause, why.cure);
+    assert!(readme.contains(&hop), "{hop}");
 }

@@ -136,7 +136,18 @@ pub(super) const CODES: &[Entry] = &[
         "the app has no permission for this resource",
         "add it in Entra > API permissions",
     ),
-    of_any(50_011, Operator, "the redirect address is not registered", "register http://localhost in Entra"),
+    of_any(
+        50_011,
+        Operator,
+        "the redirect address is not registered",
+        "register the app's redirect_uri in Entra > Authentication; it is public_url by default",
+    ),
+    of_any(
+        700_084,
+        Operator,
+        "a single-page app's sign-in lasts a day",
+        "register it as a mobile and desktop application in Entra > Authentication",
+    ),
     of_any(700_005, Operator, "the code is of another tenant", "check tenant, and sign in again"),
     // The request.
     of_any(

@@ -22,12 +22,6 @@ pub(super) const CODES: &[Entry] = &[
     of_person(70_000, User, "the sign-in is not valid any more", SIGN_IN),
     of_person(70_008, User, "the sign-in has expired", SIGN_IN),
     of_person(700_082, User, "the sign-in was unused for too long", SIGN_IN),
-    of_person(
-        700_084,
-        User,
-        "a web page's sign-in lasts a day",
-        "register it as mobile/desktop, then footbridge authorize LOGIN",
-    ),
     of_person(70_043, User, "the tenant's policy asks for a new sign-in", SIGN_IN),
     of_person(50_132, User, "the session was ended or the password changed", SIGN_IN),
     of_person(50_133, User, "the session was ended or the password changed", SIGN_IN),
@@ -65,7 +59,8 @@ pub(super) const CODES: &[Entry] = &[
         Administrator,
         "locked, or a suspect address",
         "wait, or ask the tenant's administrator",
-    ),
+    )
+    .that_passes(),
     of_person(50_055, User, "the password has expired", "change it, then footbridge authorize LOGIN"),
     of_person(
         50_057,
@@ -118,7 +113,8 @@ pub(super) const PASSWORD: &[Entry] = &[
         Administrator,
         "locked, or a suspect address",
         "wait, or ask the tenant's administrator",
-    ),
+    )
+    .that_passes(),
     of_password(50_055, User, "the password has expired", "change it on the authority's own page"),
     of_password(
         50_057,

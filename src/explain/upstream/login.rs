@@ -200,6 +200,24 @@ pub(super) const SETTINGS: &[Entry] = &[
     .seen_as("AUTH XOAUTH2 refused: -ERR Protocol error. 14")
     .by("RFC 5034 §4"),
     entry(
+        "not_authenticated",
+        Begins(&["530 5.7.57"]),
+        Administrator,
+        "SMTP AUTH is off, or the login is not taken for one (5.7.57)",
+        "check SMTP AUTH of the tenant and the mailbox",
+    )
+    .seen_as("530 5.7.57 Client not authenticated to send mail.")
+    .by(PRINTERS),
+    entry(
+        "auth_unknown",
+        Begins(&["500 5.3.3", "502", "503 5.5.2"]),
+        Operator,
+        "it does not know AUTH here",
+        "check SMTP AUTH of the mailbox, and the provider's host, port and tls",
+    )
+    .seen_as("500 5.3.3 Unrecognized command")
+    .by("RFC 5321 §4.2.4"),
+    entry(
         "auth_unrecognized",
         Begins(&["504"]),
         Operator,
