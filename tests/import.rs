@@ -369,6 +369,10 @@ fn what_is_still_missing_is_said_as_check_says_it() {
         Cli::run_with_input(home.path(), ["import", "emailproxy.config", "--password-stdin"], "secret\n")
             .expect(1);
     assert!(broken.stderr.contains("line 1 of stdin") && !broken.stderr.contains("secret"), "{broken:?}");
+    fs::write(home.path().join("page.html"), "<html>\n<p>a = b\n").unwrap();
+    let foreign = Cli::run(home.path(), ["import", "page.html", "--out", "none"]).expect(1);
+    assert!(foreign.stderr.contains("page.html is no emailproxy.config") && foreign.stdout.is_empty());
+    assert!(!home.path().join("none").exists());
     let none = Cli::run(home.path(), ["import", "no.config"]).expect(1);
     assert!(none.stderr.contains("cannot read no.config"), "{none:?}");
 }

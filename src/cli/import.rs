@@ -59,6 +59,12 @@ fn import(file: &Path, out: &Path, force: bool, passwords: Passwords) -> Result<
         hash: &|login| logins.hash(login),
     };
     let imported = translate(&text, &asked);
+    if imported.is_foreign {
+        return Err(format!(
+            "{} is no emailproxy.config: it has no [section]\n  cure: name the file that Email OAuth 2.0 Proxy reads",
+            file.display()
+        ));
+    }
     let written = write(&imported, out, force)?;
     let mut said = notes(file, &imported.notes);
     for path in written {

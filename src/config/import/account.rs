@@ -14,6 +14,13 @@ use crate::{account::Grant, ids::ProtocolKind, secret::Secret};
 /// The section with what holds for all.
 const GLOBAL: &str = "emailproxy";
 
+/// What is said of every secret that becomes a file.
+const OWN_FILE: &str = "it stands in a file of its own now, which footbridge.toml names";
+
+/// What is said where the other program did not use it, as it does unless it is told to.
+const PKCE: &str =
+    "consent is bound by PKCE now; for an authority that refuses it write pkce = \"off\" in [app.NAME]";
+
 /// What proves who the app is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Credential {
@@ -94,7 +101,7 @@ impl<'a> Accounts<'a> {
                 global(section, notes);
             } else if section.name.contains('@') {
                 self.read(section, notes);
-            } else if !is_server(section) {
+            } else if !is_server(section) && !is_text(section) {
                 let text = "it is neither a server (IMAP-1143) nor an account (an address), and is left out";
                 notes.lost(section.line, format!("[{}]", section.name), text);
             }
@@ -145,6 +152,10 @@ impl<'a> Accounts<'a> {
         if grant.needs_consent() {
             self.refresh_token(&entry, keys.as_ref(), notes);
         }
+        let is_first = self.entries.iter().all(|known| known.grant != Grant::AuthorizationCode);
+        if grant == Grant::AuthorizationCode && is_first && entry.get("use_pkce").is_none() {
+            notes.changed(section.line, format!("[{}]", section.name), PKCE);
+        }
         let known = self.apps.iter().position(|known| *known == app);
         let app = known.unwrap_or_else(|| {
             self.apps.push(app);
@@ -176,13 +187,6 @@ impl<'a> Accounts<'a> {
             notes.lost(entry.own.line, place(), text);
             return None;
         };
-        if client_id.text().contains("*** your") {
-            notes.lost(
-                client_id.line,
-                "client_id",
-                "it is the example's: write the one of your registration",
-            );
-        }
         let urls = (token_url, entry.get("permission_url"));
         let found = authority::find(urls, grant, &entry.domain(), self.servers, notes)?;
         let credential = if login_password {
@@ -192,7 +196,7 @@ impl<'a> Accounts<'a> {
         };
         let (redirect_uri, redirect_listen) =
             if grant == Grant::AuthorizationCode { redirect(entry, notes) } else { (None, None) };
-        let resource = entry.get("oauth2_resource").filter(|_| grant == Grant::Password);
+        let resource = resource(entry, grant, notes);
         let scopes = if resource.is_some() { Vec::new() } else { self.scopes(entry, grant, &found) };
         let client_id = match &credential {
             // The words "file" and "key" say where the key is.
@@ -226,13 +230,23 @@ impl<'a> Accounts<'a> {
             let in_file = entry.get("client_id").is_some_and(|id| id.text().eq_ignore_ascii_case("file"));
             return match secret {
                 Some(secret) if in_file => Credential::KeyFile(path(secret, self.asked.folder)),
-                Some(secret) => Credential::Key(secret.secret()),
+                Some(secret) => {
+                    notes.changed(secret.line, "client_secret", OWN_FILE);
+                    Credential::Key(secret.secret())
+                }
                 None => Credential::None,
             };
         }
+        let pair = (entry.get("jwt_certificate_path"), entry.get("jwt_key_path"));
         if let Some(secret) = secret {
-            let text = "it stands in a file of its own now, which footbridge.toml names";
-            notes.changed(secret.line, "client_secret", text);
+            for unused in [pair.0, pair.1].into_iter().flatten() {
+                let text = "a client_secret stands beside it, which was taken and still is: it is left out";
+                notes.lost(unused.line, unused.key.as_str(), text);
+            }
+            if secret.is_of_the_example() {
+                return Credential::Secret(None);
+            }
+            notes.changed(secret.line, "client_secret", OWN_FILE);
             return Credential::Secret(Some(secret.secret()));
         }
         if let Some(encrypted) = entry.get("client_secret_encrypted") {
@@ -250,7 +264,7 @@ impl<'a> Accounts<'a> {
             }
             return Credential::Secret(opened);
         }
-        match (entry.get("jwt_certificate_path"), entry.get("jwt_key_path")) {
+        match pair {
             (Some(certificate), Some(key)) => {
                 notes.changed(
                     certificate.line,
@@ -259,7 +273,13 @@ impl<'a> Accounts<'a> {
                 );
                 Credential::Certificate(path(certificate, self.asked.folder), path(key, self.asked.folder))
             }
-            _ => Credential::None,
+            (Some(alone), None) | (None, Some(alone)) => {
+                let text =
+                    "it has no effect without jwt_certificate_path and jwt_key_path both: it is left out";
+                notes.lost(alone.line, alone.key.as_str(), text);
+                Credential::None
+            }
+            (None, None) => Credential::None,
         }
     }
 
@@ -312,12 +332,32 @@ impl<'a> Accounts<'a> {
     }
 }
 
+/// The parameter in the place of scopes, which the password grant alone has.
+fn resource<'a>(entry: &Entry<'a>, grant: Grant, notes: &mut Notes) -> Option<&'a Setting> {
+    let resource = entry.get("oauth2_resource")?;
+    if grant != Grant::Password {
+        let text = "it had no effect but with oauth2_flow = password: it is left out";
+        notes.lost(resource.line, "oauth2_resource", text);
+        return None;
+    }
+    if let Some(scope) = entry.get("oauth2_scope") {
+        notes.changed(scope.line, "oauth2_scope", "oauth2_resource is sent in its place");
+    }
+    Some(resource)
+}
+
+/// Whether a section is a heading with text for people, as the other program's own example has them.
+fn is_text(section: &Section) -> bool {
+    let is_text = |option: &Setting| TEXTS.contains(&option.key.as_str());
+    !section.options.is_empty() && section.options.iter().all(is_text)
+}
+
 fn why_no_wildcard(name: &str, grant: Grant) -> String {
     let domain = if name == "@" { "every domain" } else { name };
     let cure = match grant {
         Grant::AuthorizationCode | Grant::DeviceCode => "write an [[account]] for each person",
         Grant::ClientCredentials | Grant::ServiceAccount => {
-            "it would open every mailbox that the app may open: write an [[account]] for each login, or one with login = \"*@domain\" and mailboxes = [\"…\"]"
+            "it would open every mailbox that the app may open: write an [[account]] for each login, or one with login = \"*@domain\" and its mailboxes"
         }
         Grant::Password => "write an [[account]] with login = \"*@domain\" for each domain",
     };
@@ -415,10 +455,10 @@ fn global(section: &Section, notes: &mut Notes) {
 fn say_of_options(section: &Section, notes: &mut Notes) {
     for option in &section.options {
         match option.key.as_str() {
-            "use_pkce" if !is_true(option) => {
-                let text = "consent is bound by PKCE now; for an authority that refuses it write pkce = \"off\" in [app.NAME]";
-                notes.changed(option.line, "use_pkce", text);
+            key if option.is_of_the_example() && !TEXTS.contains(&key) => {
+                notes.lost(option.line, option.shown(), "it is the example's: write your own");
             }
+            "use_pkce" if !is_true(option) => notes.changed(option.line, "use_pkce", PKCE),
             "permission_url"
             | "token_url"
             | "oauth2_scope"

@@ -27,6 +27,14 @@ impl Provider {
     pub(super) fn is_preset(&self) -> bool {
         self.extends.is_some() && self.urls.is_empty() && self.endpoints.is_empty()
     }
+
+    /// Whether mail of a protocol goes to this host.
+    pub(super) fn leads_to(&self, kind: ProtocolKind, host: &str) -> bool {
+        let own = self.endpoints.iter().find(|(own, _)| *own == kind).map(|(_, own)| own.clone());
+        let of_preset = || PRESETS.iter().find(|preset| Some(preset.name) == self.extends);
+        let endpoint = own.or_else(|| endpoint(of_preset()?, kind));
+        endpoint.is_some_and(|endpoint| endpoint.host.eq_ignore_ascii_case(host))
+    }
 }
 
 /// What an account's URLs mean.
@@ -61,7 +69,9 @@ pub(super) fn find(
     let tenant = preset.endpoints.token.contains("{tenant}").then(|| segment.to_owned());
     let filled = |url: &str| url.replace("{tenant}", tenant.as_deref().unwrap_or_default());
     let known = [Some(preset.endpoints.token), preset.endpoints.resource_token];
-    if !known.into_iter().flatten().any(|known| filled(known) == token.text()) {
+    let is_known = known.into_iter().flatten().any(|known| filled(known) == token.text());
+    // Of what is yet to be written nothing can be said.
+    if !is_known && !token.is_of_the_example() {
         let text = format!(
             "{} is asked now, as provider \"{}\" has it",
             filled(preset.endpoints.token),
@@ -137,7 +147,7 @@ fn other_consent(
     let Some(own) = own.map(filled) else {
         return Some((consent_key(grant), consent.text().to_owned()));
     };
-    if own != consent.text() {
+    if own != consent.text() && !consent.is_of_the_example() {
         let text = format!("consent begins at {own} now, as provider \"{}\" has it", preset.name);
         notes.changed(consent.line, "permission_url", text);
     }

@@ -35,6 +35,11 @@ impl Setting {
         if is_key { &self.key } else { "this line" }
     }
 
+    /// Whether it still is what the other program's own example says: `*** your client id here ***`.
+    pub(super) fn is_of_the_example(&self) -> bool {
+        self.text().contains("*** your")
+    }
+
     /// The value, where that is one.
     pub(super) fn secret(&self) -> Secret {
         self.value.clone()

@@ -37,6 +37,8 @@ pub struct Imported {
     pub refresh_tokens: Vec<(String, Secret)>,
     /// What changed and what is lost, in the order of the file.
     pub notes: Vec<Note>,
+    /// Whether the file has no section at all, so that it is none of the other program's.
+    pub is_foreign: bool,
 }
 
 /// What is said of one line of the file.
@@ -85,7 +87,7 @@ pub fn translate(text: &str, asked: &Asked<'_>) -> Imported {
         notes.lost(
             1,
             "the file",
-            "it has no [IMAP-…], [POP-…] or [SMTP-…]: add a [[listener]] to footbridge.toml",
+            "it has no [IMAP-PORT], [POP-PORT] or [SMTP-PORT]: add a [[listener]] to footbridge.toml",
         );
     }
     let mut accounts = account::Accounts::new(&sections, &servers, asked);
@@ -97,6 +99,27 @@ pub fn translate(text: &str, asked: &Asked<'_>) -> Imported {
             "it has no account that could be carried over: add an [[account]] to mappings.toml",
         );
     }
+    say_of_servers(&servers, &accounts, &mut notes);
     let (config, mappings, secrets) = write::all(&servers, &accounts, asked);
-    Imported { config, mappings, secrets, refresh_tokens: accounts.refresh_tokens, notes: notes.into_list() }
+    Imported {
+        config,
+        mappings,
+        secrets,
+        refresh_tokens: accounts.refresh_tokens,
+        notes: notes.into_list(),
+        is_foreign: sections.is_empty(),
+    }
+}
+
+/// Says of each server whose host no account's provider has: where a login leads is its account's to say now.
+fn say_of_servers(servers: &[server::Server], accounts: &account::Accounts<'_>, notes: &mut Notes) {
+    for server in servers.iter().filter(|_| !accounts.is_empty()) {
+        let Some(upstream) = &server.upstream else { continue };
+        let mut providers = accounts.apps.iter().map(|app| &app.provider);
+        if !providers.any(|provider| provider.leads_to(server.kind, &upstream.host)) {
+            let (place, line) = &server.place;
+            let text = format!("no account goes with {}: its host is left out", upstream.host);
+            notes.lost(*line, place.as_str(), text);
+        }
+    }
 }

@@ -13,6 +13,8 @@ use crate::{
 
 /// A server section.
 pub(super) struct Server {
+    /// The name and the line of its section.
+    pub(super) place: (String, usize),
     pub(super) kind: ProtocolKind,
     /// `host:port`.
     pub(super) bind: String,
@@ -103,7 +105,8 @@ fn read(
     let tls = tls(section, kind, folder, notes);
     let (bind, plaintext) = bind(section, port, tls.is_some(), notes);
     let upstream = upstream(section, kind, notes);
-    Some(Server { kind, bind, tls, plaintext, upstream })
+    let place = (format!("[{}]", section.name), section.line);
+    Some(Server { place, kind, bind, tls, plaintext, upstream })
 }
 
 fn tls(
@@ -164,10 +167,15 @@ fn bind(section: &Section, port: u16, encrypted: bool, notes: &mut Notes) -> (St
 fn upstream(section: &Section, kind: ProtocolKind, notes: &mut Notes) -> Option<Endpoint> {
     let starttls =
         section.get("server_starttls").or_else(|| section.get("starttls")).filter(|option| is_true(option));
-    let tls = if starttls.is_some() && kind == ProtocolKind::Smtp {
-        UpstreamTls::StartTls
-    } else {
-        UpstreamTls::Implicit
+    let tls = match (starttls, kind) {
+        (Some(_), ProtocolKind::Smtp) => UpstreamTls::StartTls,
+        (Some(option), ProtocolKind::Imap | ProtocolKind::Pop3) => {
+            let text = "it had no effect here, and TLS began with the first byte: it still does; for the other way write \
+                        tls = \"starttls\" in the provider";
+            notes.changed(option.line, option.key.as_str(), text);
+            UpstreamTls::Implicit
+        }
+        (None, _) => UpstreamTls::Implicit,
     };
     let port = section.get("server_port").and_then(|port| port.text().parse().ok());
     let (Some(host), Some(port)) = (section.get("server_address"), port) else {

@@ -49,13 +49,20 @@ const DELEGATED: &str = "permission_url = https://login.microsoftonline.com/cont
 oauth2_scope = https://outlook.office.com/IMAP.AccessAsUser.All https://outlook.office.com/POP.AccessAsUser.All https://outlook.office.com/SMTP.Send offline_access
 ";
 
+const PKCE: &str =
+    "consent is bound by PKCE now; for an authority that refuses it write pkce = \"off\" in [app.NAME]";
+
 fn imported(text: &str) -> Imported {
     let asked = Asked {
         folder: Path::new("/opt/proxy"),
         password: &|login| (login == "ann@contoso.com").then(|| Secret::new("correct horse")),
         hash: &|_| HASH.to_owned(),
     };
-    translate(text, &asked)
+    let imported = translate(text, &asked);
+    // What is not ASCII a terminal is not shown.
+    let notes = imported.notes.iter().map(|note| &note.text);
+    assert!(!text.is_ascii() || notes.clone().all(|note| note.is_ascii()), "{:?}", imported.notes);
+    imported
 }
 
 /// The configuration that an import becomes, which must be without a mistake.
@@ -218,6 +225,97 @@ fn what_has_no_counterpart_is_named_with_its_line_and_no_secret_is_told() {
     let all = format!("{:?}", imported.notes);
     assert!(!all.contains("hunter2") && !all.to_lowercase().contains("qujd"), "{all}");
     assert!(imported.notes.is_sorted_by_key(|note| note.line));
+}
+
+/// Files that have every option of the other program, each where it means something or is forgotten easily.
+fn with_every_option() -> [String; 7] {
+    let tls = "local_certificate_path = cert.pem\nlocal_key_path = key.pem\nlocal_starttls = yes\n";
+    let ours = |options: &str| format!("{SERVERS}[ann@contoso.com]\n{options}");
+    let narrow = DELEGATED.replace("https://outlook.office.com/SMTP.Send ", "");
+    [
+        format!(
+            "{}starttls = yes\n[POP-2995]\nlocal_address = ::1\nserver_address = h\nserver_port = 1\nserver_starttls = 1\n\
+             plugins = {{}}\n[SMTP-2587]\n{tls}[IMAP-3993]\n{tls}[ann@contoso.com]\n{ENTRA}{narrow}",
+            SERVERS.replace("server_starttls", "starttls")
+        ),
+        ours(&format!(
+            "{ENTRA}{narrow}redirect_uri = http://localhost:3017/\nredirect_listen_address = http://0.0.0.0:3017\n\
+             client_secret = s\nuse_pkce = False\noauth2_resource = r\njwt_certificate_path = c\njwt_key_path = k\n"
+        )),
+        ours(&format!(
+            "{ENTRA}oauth2_flow = client_credentials\njwt_certificate_path = app.pem\njwt_key_path = app.key\n"
+        )),
+        ours(&format!(
+            "{ENTRA}{narrow}oauth2_flow = device\nclient_secret_encrypted = {TOKEN}\nrefresh_token = {TOKEN}\n\
+             token_salt = {SALT}\ntoken_iterations = 1000\n"
+        )),
+        ours(&format!("{ENTRA}oauth2_flow = password\noauth2_scope = a\noauth2_resource = r\n")),
+        ours(
+            "token_url = https://oauth2.googleapis.com/token\noauth2_scope = a\noauth2_flow = service_account\nclient_id = file\nclient_secret = k\n",
+        ),
+        format!(
+            "[emailproxy]\nallow_catch_all_accounts = 1\nuse_login_password_as_client_credentials_secret = 1\n\
+             delete_account_token_on_password_error = 1\nencrypt_client_secret_on_first_use = 1\n{SERVERS}\
+             [@contoso.com]\n{ENTRA}oauth2_flow = client_credentials\n"
+        ),
+    ]
+}
+
+/// All that an import says and makes.
+fn outcome(text: &str) -> impl PartialEq + std::fmt::Debug + use<> {
+    let Imported { config, mappings, secrets, refresh_tokens, notes, .. } = imported(text);
+    let said: Vec<_> = notes.into_iter().map(|note| (note.option, note.text)).collect();
+    (config, mappings, secrets, refresh_tokens, said)
+}
+
+#[test]
+fn no_option_vanishes_without_a_trace_or_a_word() {
+    for (file, text) in with_every_option().iter().enumerate() {
+        let (all, lines) = (outcome(text), text.lines().collect::<Vec<_>>());
+        for (at, line) in lines.iter().enumerate().filter(|(_, line)| line.contains(" = ")) {
+            // What servers say is the first file's.
+            if file > 0 && SERVERS.contains(line) {
+                continue;
+            }
+            let without = [&lines[..at], &lines[at + 1..]].concat().join("\n");
+            assert!(outcome(&without) != all, "{line} is the same as nothing in\n{text}\n{all:#?}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_no_account_goes_with_is_named() {
+    let google = "token_url = https://oauth2.googleapis.com/token\noauth2_scope = https://mail.google.com/\n";
+    let text = format!("{SERVERS}[ann@gmail.com]\n{google}client_id = x\noauth2_flow = password\n");
+    let imported = imported(&text);
+    for (section, host) in
+        [("[IMAP-1993]", "outlook.office365.com"), ("[SMTP-1587]", "smtp-mail.outlook.com")]
+    {
+        assert_eq!(
+            said(&imported, &text, section),
+            [format!("no account goes with {host}: its host is left out")]
+        );
+    }
+    let led = said(&imported, &text, "[IMAP-2993]");
+    assert!(led.iter().all(|text| !text.contains("no account")), "{led:?}");
+}
+
+#[test]
+fn what_the_example_of_the_other_program_leaves_to_be_written_is_named_and_its_headings_are_not() {
+    let text = format!(
+        "[Server setup]\ndocumentation = a\n\tb\n{SERVERS}[Account setup]\nwarning = c\n[ann@contoso.com]\n{DELEGATED}\
+         token_url = https://login.microsoftonline.com/*** your tenant id here ***/oauth2/v2.0/token\n\
+         client_id = *** your client id here ***\nclient_secret = *** your client secret here ***\n"
+    );
+    let imported = imported(&text);
+    for word in ["token_url", "client_id", "client_secret"] {
+        assert_eq!(said(&imported, &text, word), ["it is the example's: write your own"], "{word}");
+    }
+    assert_eq!([said(&imported, &text, " setup]"), said(&imported, &text, "[ann@")].concat(), [PKCE]);
+    assert!(
+        imported.secrets.is_empty()
+            && imported.config.contains("secret = { file = \"microsoft365.secret\" }")
+    );
 }
 
 #[test]
