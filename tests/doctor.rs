@@ -336,6 +336,8 @@ async fn a_bridge_that_ends_and_a_person_who_has_seen_enough_end_an_examination(
 
     let alone = Cli::spawn(folder, ["doctor", ANN]);
     world.authority.requests().reached(2).await;
+    let waits = alone.wait_for_stderr(|line| line.contains("waiting for the token: "));
+    assert!(waits.ends_with(" s of at most 60 s"), "{waits}");
     alone.signal("INT");
     gate.open();
     let ended = alone.wait().expect(1);

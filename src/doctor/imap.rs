@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::{
     Trial,
     handover::{Answer, Handover, Heard},
-    notes::Notes,
+    notes::{Notes, TELLS},
     report::Step,
 };
 use crate::{
@@ -29,7 +29,7 @@ pub(super) struct Patience {
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { most: timing::ARRIVAL, looks: Duration::from_secs(2), tells: Duration::from_secs(6) }
+        Self { most: timing::ARRIVAL, looks: Duration::from_secs(2), tells: TELLS }
     }
 }
 

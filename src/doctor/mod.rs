@@ -159,7 +159,9 @@ impl Case {
 async fn token(case: &Case, tools: &Tools, notes: &Notes) -> Option<Access> {
     let (began, began_at) = (Instant::now(), tools.clock.now());
     let permit = &case.trials.first()?.permit;
-    match tools.tokens.access_token(permit, began + tools.timing.login_timeout).await {
+    let most = tools.timing.login_timeout;
+    let asked = tools.tokens.access_token(permit, began + most);
+    match notes.during("the token", most, asked).await {
         Ok(access) => {
             let now = tools.clock.now();
             let how = if access.obtained_at < began_at { "at hand" } else { "fetched" };

@@ -1,12 +1,20 @@
 //! Taking notes of an examination, and handing each on at once.
 
-use tokio::{sync::mpsc, time::Instant};
+use std::time::Duration;
+
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
+};
 
 use super::report::{Event, Heading, Hop, Outcome, Step, Waiting};
 use crate::{
     failure::{Explanation, Refusal},
     ids::ProtocolKind,
 };
+
+/// How often somebody is told that something is still waited for.
+pub(super) const TELLS: Duration = Duration::from_secs(6);
 
 /// Who hears of every event. When nobody does any more, the examination goes on unheard until it is dropped.
 pub type Listener = mpsc::Sender<Event>;
@@ -80,6 +88,18 @@ impl Notes {
         self.tell(Event::Waiting(Waiting { what: what.to_owned(), seconds, at_most })).await;
     }
 
+    /// Does something that may take a while, at most so long, and tells so while it does.
+    pub(super) async fn during<T>(&self, what: &str, at_most: Duration, work: impl Future<Output = T>) -> T {
+        let began = Instant::now();
+        let mut work = std::pin::pin!(work);
+        loop {
+            match timeout(TELLS, &mut work).await {
+                Ok(done) => return done,
+                Err(_) => self.waiting(what, began.elapsed().as_secs(), at_most.as_secs()).await,
+            }
+        }
+    }
+
     async fn trouble(
         &self,
         step: Step,
@@ -106,4 +126,25 @@ impl Notes {
 
 fn since(began: Instant) -> u64 {
     u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_long_is_told_of_while_it_does_and_what_does_not_is_not() {
+        let (teller, mut told) = mpsc::channel(10);
+        let notes = Notes::new(&teller);
+        let most = Duration::from_mins(1);
+        notes.during("the token", most, sleep(TELLS / 2)).await;
+        assert_eq!(told.len(), 0);
+        notes.during("the token", most, sleep(TELLS * 5 / 2)).await;
+        assert_eq!(told.len(), 2);
+        let _ = told.recv().await;
+        let Some(Event::Waiting(waiting)) = told.recv().await else { panic!("something else is told") };
+        assert_eq!((waiting.what.as_str(), waiting.seconds, waiting.at_most), ("the token", 12, 60));
+    }
 }
