@@ -195,7 +195,8 @@ async fn an_account_that_waits_for_a_consent_says_so_with_a_bridge_and_without()
     assert!(running["trouble"].as_str().unwrap().contains("footbridge authorize"), "{running}");
     let forgotten = Cli::run(world.folder.path(), ["accounts", "--forget", ANN]);
     assert!(forgotten.stdout.contains("nothing was kept"), "{forgotten:?}");
-    assert!(forgotten.stdout.contains("must sign in again"), "{forgotten:?}");
+    let again = format!("must sign in again before the next login: footbridge authorize {ANN}\n");
+    assert!(forgotten.stdout.ends_with(&again), "{forgotten:?}");
     let World { bridge, folder, .. } = world;
     assert!(bridge.terminate().0.success());
     assert_eq!(account(folder.path(), ANN), running);
@@ -221,6 +222,16 @@ async fn a_secret_that_ends_soon_is_warned_of_at_the_start_at_a_reload_and_by_ac
     assert!(ended.stderr.contains(&format!("warning: {cause}\n  cure: ")), "{ended:?}");
     let row = account(world.folder.path(), ANN);
     assert!(row["credential_expires"].as_str().unwrap().starts_with(&soon.to_string()), "{row}");
+}
+
+#[test]
+fn a_configuration_with_mistakes_is_told_of_by_accounts_as_by_doctor() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("footbridge.toml"), "state_dir = \"state\"\n").unwrap();
+    let said = ["accounts", "doctor"].map(|command| Cli::run(folder.path(), [command]).expect(1).stderr);
+    assert_eq!(said[0], said[1]);
+    assert!(said[0].contains("there is no [[listener]]"), "{}", said[0]);
+    assert!(said[0].ends_with(" mistakes\nerror: the configuration has mistakes\n"), "{}", said[0]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

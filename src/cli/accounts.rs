@@ -32,7 +32,7 @@ pub(super) fn run(path: &Path, json: bool, forget: Option<&str>) -> ExitCode {
         Ok(state_dir) => state_dir,
         Err(mistakes) => {
             check::report(&mistakes);
-            return ExitCode::FAILURE;
+            return fail(&"the configuration has mistakes");
         }
     };
     let beside = Beside::of(&state_dir).with_patience(PATIENCE);
@@ -83,7 +83,10 @@ fn answer<T>(
         Ok(answer) => Ok(answer),
         Err(Unanswered::NoServe(_) | Unanswered::NotHere) => {
             ours(state_dir, "accounts")?;
-            let loaded = config::load(path).map_err(|mistakes| mistakes.to_string())?;
+            let loaded = config::load(path).map_err(|mistakes| {
+                check::report(&mistakes);
+                "the configuration has mistakes".to_owned()
+            })?;
             let opened = block_on(Stored::open(loaded.without_plain_passwords()))?;
             stored(&opened.map_err(|error| error.to_string())?)
         }
@@ -107,10 +110,15 @@ fn told(forgotten: &Forgotten, json: bool) -> String {
     if !shared_with.is_empty() {
         let _ = writeln!(text, "the same tokens were used by: {}", shared_with.join(", "));
     }
-    text.push_str(match needs_consent {
-        true => "a person must sign in again before the next login: footbridge authorize LOGIN\n",
-        false => "the next login gets a new one\n",
-    });
+    match needs_consent {
+        true => {
+            let _ = writeln!(
+                text,
+                "a person must sign in again before the next login: footbridge authorize {login}"
+            );
+        }
+        false => text.push_str("the next login gets a new one\n"),
+    }
     text
 }
 
