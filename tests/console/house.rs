@@ -11,7 +11,7 @@ use crate::{
     harness::{
         authority::{Answer, Gate},
         browser::Page,
-        config::Config,
+        config::{Config, Keys},
         world::{ANN, BOB, PASSWORD, World},
     },
     visitor::{Visitor, between, hidden_token, made_password, redirecting, says, world},
@@ -85,6 +85,21 @@ async fn the_overview_counts_who_is_in_and_who_has_signed_in() {
     says(&page, 200, &[env!("CARGO_PKG_VERSION"), "ready", "<svg class=\"chart\"", said, "Listeners"]);
     let imap = world.bridge.addr("imap").to_string();
     says(&page, 200, &[&imap, "<a href=\"/sessions\">2</a>"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_overview_says_since_when_the_bridge_runs_and_warns_of_a_secret_that_ends_in_twelve_days() {
+    let soon = time::OffsetDateTime::now_utc().date() + time::Duration::days(12);
+    let world = World::built(|_, authority, exchange| {
+        let keys = Keys::contoso().line(&format!("secret_expires = {soon}"));
+        let config = Config::empty().delegated_app("contoso", authority, exchange, keys);
+        config.account(ANN, PASSWORD).console("127.0.0.1:0")
+    });
+    let visitor = Visitor::signed_in(&world).await;
+    let page = visitor.get("/").await;
+    says(&page, 200, &[", started ", " ago.", "class=\"notice warn\"", &format!("ends on {soon}")]);
+    let cause = world.bridge.wait_for_logged("credential ends", 1).remove(0)["cause"].clone();
+    says(&page, 200, &[&cause.as_str().unwrap().replace('"', "&#34;")]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
