@@ -151,6 +151,38 @@ fn whatever_is_needed_the_script_is_powershell() {
     }
 }
 
+/// What a script consists of between empty lines, but for its end, where the finished table is printed.
+fn paragraphs(script: &str) -> impl Iterator<Item = &str> {
+    script.split_once("# The finished table").unwrap().0.split("\n\n").filter(|text| !text.trim().is_empty())
+}
+
+#[test]
+fn every_step_of_the_script_says_what_it_is_looks_before_it_makes_and_ends_with_a_check() {
+    for (home, options) in matrix() {
+        let text = home.script(options);
+        // What begins without a comment goes on with the step before.
+        let mut steps: Vec<String> = Vec::new();
+        for paragraph in paragraphs(&text) {
+            match steps.last_mut() {
+                Some(step) if !paragraph.starts_with('#') => *step += &format!("\n{paragraph}"),
+                _ => steps.push(paragraph.to_owned()),
+            }
+        }
+        let changes = |name: &str| {
+            let verbs = ["New-", "Add-", "Set-", "Update-", "Remove-", "Grant-"];
+            verbs.iter().any(|verb| name.starts_with(verb)) && name != "New-Object"
+        };
+        for (command, conditions) in Script::parse(&text).guarded(changes) {
+            assert!(!conditions.is_empty(), "{command} is run again and again, with {options:?}");
+            let step = steps.iter().find(|step| step.contains(&command)).unwrap();
+            assert!(step.starts_with("# "), "{step}");
+            let behind = step.split_once(&command).unwrap().1;
+            let is_asked_for = command.starts_with("Update-MgApplication") && behind.trim() == "}";
+            assert!(behind.contains("Confirm-Step") || is_asked_for, "{command} is not checked: {step}");
+        }
+    }
+}
+
 #[test]
 fn whatever_is_needed_the_script_for_the_azure_cli_is_bash_of_which_shellcheck_thinks_well() {
     for (home, options) in matrix() {

@@ -33,6 +33,21 @@ impl Script {
         commands.map(|node| self.text_of(node).trim().to_owned()).collect()
     }
 
+    /// The commands of a name, each with the conditions that it stands under, innermost first.
+    pub(crate) fn guarded(&self, is_meant: impl Fn(&str) -> bool) -> Vec<(String, Vec<String>)> {
+        let is_meant = |node: &Node<'_>| {
+            node.kind() == "command"
+                && is_meant(self.text_of(*node).split_whitespace().next().unwrap_or_default())
+        };
+        let conditions = |node: Node<'_>| {
+            let above = std::iter::successors(node.parent(), Node::parent);
+            let holding = above.filter(|node| ["if_statement", "elseif_clause"].contains(&node.kind()));
+            holding.map(|node| self.text_of(node).lines().next().unwrap_or_default().to_owned()).collect()
+        };
+        let commands = self.nodes().into_iter().filter(is_meant);
+        commands.map(|node| (self.text_of(node).trim().to_owned(), conditions(node))).collect()
+    }
+
     /// The names of all commands.
     pub(crate) fn names(&self) -> BTreeSet<&str> {
         let names = self.nodes().into_iter().filter(|node| node.kind() == "command_name");
