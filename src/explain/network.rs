@@ -261,7 +261,7 @@ pub(super) const TABLE: &[Entry] = &[
         Says(&["InvalidContentType"]),
         Operator,
         "what answers on that port does not begin with TLS",
-        "check the port, and tls: this one does not begin with TLS",
+        "check the port, with tls or in token_url: this one does not begin with TLS",
     )
     .seen_as("TLS handshake with mail.example.com failed: received corrupt message of type InvalidContentType")
     .by(RUSTLS),

@@ -306,7 +306,7 @@ mod tests {
             ),
             (
                 "TLS handshake with h failed: received corrupt message of type InvalidContentType",
-                "check the port, and tls: this one does not begin with TLS",
+                "check the port, with tls or in token_url: this one does not begin with TLS",
             ),
             ("cannot look up h: Name or service not known", "check the host in the configuration, and DNS"),
             (
