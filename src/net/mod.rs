@@ -6,6 +6,7 @@ pub mod conn;
 pub mod descriptors;
 pub mod dial;
 pub mod distrust;
+pub mod https;
 pub mod line;
 pub mod listener;
 pub mod names;
