@@ -7,6 +7,8 @@
 mod harness;
 #[path = "console/house.rs"]
 mod house;
+#[path = "console/https.rs"]
+mod https;
 #[path = "console/visitor.rs"]
 mod visitor;
 

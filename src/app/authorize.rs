@@ -13,7 +13,7 @@ use time::{OffsetDateTime, serde::rfc3339};
 use tokio::{sync::watch, time::timeout};
 use url::{Url, form_urlencoded};
 
-use super::{BuildError, accounts::find, bridge::protocols, store};
+use super::{BuildError, accounts::find, bridge::protocols, certificates::https_alone, store};
 use crate::{
     account::{Account, Accounts, Grant},
     clock::{SharedClock, System},
@@ -258,8 +258,9 @@ impl Alone {
     pub async fn open(config: Config) -> Result<Self, BuildError> {
         let clock: SharedClock = Arc::new(System);
         let tokens = Arc::new(Tokens::new(store(&config).await?, Arc::clone(&clock)));
+        let https = https_alone(&config, &clock).await?;
         tokens.configure(config.apps, &config.accounts, &protocols(&config.listeners)).await?;
-        let console = Console::Closed(config.console.map(|console| console.bind));
+        let console = Console::Closed { bind: config.console.map(|console| console.bind), https };
         let consenter = Consenter::new(Arc::clone(&tokens), console, clock);
         Ok(Self { consenter, accounts: config.accounts, tokens })
     }

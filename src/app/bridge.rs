@@ -23,7 +23,7 @@ use super::{
 use crate::{
     account::{Accounts, Verifier},
     clock::SharedClock,
-    config::{Config, Console, Listener},
+    config::{Config, Console, ConsoleTls, Listener},
     console::Gate,
     ids::{ProtocolKind, SessionId},
     imap::Imap,
@@ -82,11 +82,12 @@ pub(super) struct Fixed {
 
 impl Fixed {
     pub(super) fn of(config: &Config) -> Self {
-        Self {
-            state_dir: config.state_dir.clone(),
-            store_keys: config.store_keys.clone(),
-            console: config.console.clone(),
+        let mut console = config.console.clone();
+        if let Some(ConsoleTls { files }) = console.as_mut().and_then(|console| console.tls.as_mut()) {
+            // Another certificate is shown without another socket.
+            *files = None;
         }
+        Self { state_dir: config.state_dir.clone(), store_keys: config.store_keys.clone(), console }
     }
 
     /// What is different in another configuration, by its name there.

@@ -1,4 +1,4 @@
-//! The certificates that listeners show: from files, or of the bridge's own making.
+//! The certificates that listeners and the console show: from files, or of the bridge's own making.
 //!
 //! What is replaced on the disk is shown to the next client, without a reload: whoever renews
 //! certificates does it at night. The files are read and compared, not watched, which also sees a
@@ -15,14 +15,16 @@ use std::{
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+use url::Host;
 
 use super::{BuildError, accounts::written};
 use crate::{
     clock::SharedClock,
-    config::{CertificateFiles, Listener, OwnCertificate, TlsStart},
+    config::{CertificateFiles, Config, Console, Listener, OwnCertificate, TlsStart},
     net::{
         accept::Acceptor,
         certificate::{Certificate, Pair, PairError},
+        https::Https,
         self_signed::{self, KeyType},
     },
     secret::{Secret, Source},
@@ -42,7 +44,7 @@ const DAY: Duration = Duration::from_hours(24);
 /// The files of the bridge's own certificate, in the state folder.
 const OWN: (&str, &str) = ("listener.pem", "listener.key");
 
-/// What listeners show, by the files that it comes from.
+/// What listeners and the console show, by the files that it comes from.
 #[derive(Debug)]
 pub(super) struct Certificates {
     own: CertificateFiles,
@@ -50,12 +52,17 @@ pub(super) struct Certificates {
     shown: Mutex<Shown>,
 }
 
-/// What is shown, and what the bridge's own certificate is to be, where a listener shows that.
+/// What is shown, and what the bridge's own certificate is to be, where somebody is shown that.
 #[derive(Debug, Clone, Default)]
 struct Shown {
     by_files: HashMap<CertificateFiles, Item>,
     wanted: Option<Wanted>,
+    /// What the console shakes hands with, as long as the process lives.
+    https: Option<Https>,
 }
+
+/// A socket whose line is encrypted: where it is bound, and the files of what it shows, where it has some.
+type Encrypted = (String, Option<CertificateFiles>);
 
 #[derive(Debug, Clone)]
 struct Item {
@@ -84,10 +91,12 @@ struct Made {
     certificate: Secret,
 }
 
-/// What a configuration's listeners will show, before any of it is.
+/// What a configuration's listeners and its console will show, before any of it is.
 #[derive(Debug, Default)]
 pub(super) struct Prepared {
     shown: Shown,
+    /// What the console shows, where it speaks HTTPS.
+    console: Option<Arc<Certificate>>,
     replaced: Vec<(CertificateFiles, Pair)>,
     made: Option<Made>,
     own: Option<CertificateFiles>,
@@ -107,6 +116,16 @@ impl Prepared {
             TlsStart::StartTls { required } => Entrance::StartTls { acceptor, required },
         })
     }
+
+    /// What the console shakes hands with, where it speaks HTTPS.
+    pub(super) fn https(&self) -> Option<Https> {
+        self.shown.https.clone()
+    }
+
+    fn certificate(&self, files: Option<&CertificateFiles>) -> Result<&Arc<Certificate>, BuildError> {
+        let files = files.or(self.own.as_ref()).ok_or(BuildError::Internal)?;
+        Ok(&self.shown.by_files.get(files).ok_or(BuildError::Internal)?.certificate)
+    }
 }
 
 impl Certificates {
@@ -116,25 +135,36 @@ impl Certificates {
         Self { own, clock, shown: Mutex::default() }
     }
 
-    /// Reads or makes what these listeners are to show. Nobody is shown it before [`Certificates::show`].
+    /// Reads or makes what these listeners and the console are to show. Nobody is shown it before
+    /// [`Certificates::show`].
     ///
     /// # Errors
     /// [`BuildError::Certificate`] and [`BuildError::Made`].
     pub(super) async fn prepare(
         self: &Arc<Self>,
         listeners: &[Listener],
+        console: Option<&Console>,
         own_certificate: &OwnCertificate,
     ) -> Result<Prepared, BuildError> {
-        let (this, listeners, own) = (Arc::clone(self), listeners.to_vec(), own_certificate.clone());
-        spawn_blocking(move || this.read_all(&listeners, own)).await.unwrap_or(Err(BuildError::Internal))
+        let (this, listeners, console) = (Arc::clone(self), listeners.to_vec(), console.cloned());
+        let own = own_certificate.clone();
+        let reading = spawn_blocking(move || this.read_all(&listeners, console.as_ref(), own));
+        reading.await.unwrap_or(Err(BuildError::Internal))
     }
 
-    fn read_all(&self, listeners: &[Listener], own: OwnCertificate) -> Result<Prepared, BuildError> {
+    fn read_all(
+        &self,
+        listeners: &[Listener],
+        console: Option<&Console>,
+        own: OwnCertificate,
+    ) -> Result<Prepared, BuildError> {
         let mut prepared = Prepared::default();
-        let is_own = |listener: &&Listener| listener.tls.as_ref().is_some_and(|tls| tls.files.is_none());
-        let showing_own: Vec<_> = listeners.iter().filter(is_own).cloned().collect();
+        let encrypted = encrypted(listeners, console);
+        let showing_own: Vec<_> =
+            encrypted.iter().filter(|(_, files)| files.is_none()).map(|(bind, _)| bind.as_str()).collect();
         if !showing_own.is_empty() {
-            let wanted = Wanted::new(own.key_type, own.names, &showing_own);
+            let names = own.names.into_iter().chain(console.and_then(public_host)).collect();
+            let wanted = Wanted::new(own.key_type, names, &showing_own);
             prepared.made = self.make(&wanted)?;
             let pair = match &prepared.made {
                 Some(made) => made.pair(&self.own),
@@ -144,11 +174,17 @@ impl Certificates {
             prepared.shown.wanted = Some(wanted);
             prepared.own = Some(self.own.clone());
         }
-        for files in listeners.iter().filter_map(|listener| listener.tls.as_ref()?.files.as_ref()) {
+        for files in encrypted.iter().filter_map(|(_, files)| files.as_ref()) {
             if !prepared.shown.by_files.contains_key(files) {
                 let pair = Pair::read(&files.certificate, &files.key).map_err(BuildError::Certificate)?;
                 self.add(&mut prepared, files, pair);
             }
+        }
+        if let Some(tls) = console.and_then(|console| console.tls.as_ref()) {
+            let certificate = Arc::clone(prepared.certificate(tls.files.as_ref())?);
+            let known = self.shown().https.clone();
+            prepared.shown.https = Some(known.unwrap_or_else(|| Https::new(Arc::clone(&certificate))));
+            prepared.console = Some(certificate);
         }
         Ok(prepared)
     }
@@ -170,7 +206,7 @@ impl Certificates {
     /// # Errors
     /// [`BuildError::StateDir`] where a certificate that was made cannot be kept. It is shown all the same.
     pub(super) fn show(&self, prepared: Prepared) -> Result<(), BuildError> {
-        let Prepared { shown, replaced, made, own: _ } = prepared;
+        let Prepared { shown, console, replaced, made, own: _ } = prepared;
         let kept = made.map_or(Ok(()), |made| self.keep_made(&made));
         for (files, pair) in replaced {
             let Some(item) = shown.by_files.get(&files) else { continue };
@@ -183,6 +219,9 @@ impl Certificates {
                 item.certificate.replace(pair.clone());
                 tell(&files, &pair, what);
             }
+        }
+        if let Some((https, certificate)) = shown.https.as_ref().zip(console) {
+            https.show(certificate);
         }
         *self.shown() = shown;
         kept
@@ -199,7 +238,7 @@ impl Certificates {
 
     /// Takes up what has changed on the disk, makes what ends soon, and warns of what will end.
     fn look(&self) {
-        let Shown { by_files, wanted } = self.shown().clone();
+        let Shown { by_files, wanted, https: _ } = self.shown().clone();
         for files in by_files.keys() {
             let renewed = match wanted.as_ref().filter(|_| *files == self.own) {
                 Some(wanted) => self.renew(wanted),
@@ -322,6 +361,22 @@ impl Certificates {
     }
 }
 
+/// What the console shakes hands with where no bridge serves it, and it speaks HTTPS. A certificate that has to be made
+/// is the one that the bridge will show.
+///
+/// # Errors
+/// As [`Certificates::prepare`] and [`Certificates::show`].
+pub(super) async fn https_alone(config: &Config, clock: &SharedClock) -> Result<Option<Https>, BuildError> {
+    let Some(console) = config.console.as_ref().filter(|console| console.tls.is_some()) else {
+        return Ok(None);
+    };
+    let certificates = Arc::new(Certificates::new(&config.state_dir, Arc::clone(clock)));
+    let prepared = certificates.prepare(&config.listeners, Some(console), &config.own_certificate).await?;
+    let https = prepared.https();
+    certificates.show(prepared)?;
+    Ok(https)
+}
+
 impl Made {
     fn pair(&self, files: &CertificateFiles) -> Result<Pair, PairError> {
         Pair::from_pem((&files.certificate, &self.certificate), (&files.key, &self.key))
@@ -329,12 +384,10 @@ impl Made {
 }
 
 impl Wanted {
-    /// What the listeners that show it are called.
-    fn new(key_type: KeyType, names: Vec<String>, listeners: &[Listener]) -> Self {
+    /// What those are called that show it, by where they are bound.
+    fn new(key_type: KeyType, names: Vec<String>, binds: &[&str]) -> Self {
         let mut wanted = Self { key_type, names, more: Vec::new() };
-        for host in
-            listeners.iter().filter_map(|listener| listener.bind.rsplit_once(':')).map(|(host, _)| host)
-        {
+        for host in binds.iter().filter_map(|bind| bind.rsplit_once(':')).map(|(host, _)| host) {
             match host.trim_matches(['[', ']']).parse::<IpAddr>() {
                 Ok(address) if address.is_unspecified() => wanted.more.extend(interfaces()),
                 Ok(address) => wanted.names.push(address.to_string()),
@@ -348,6 +401,24 @@ impl Wanted {
         wanted.more.retain(|name| seen.insert(name.clone()));
         wanted
     }
+}
+
+fn encrypted(listeners: &[Listener], console: Option<&Console>) -> Vec<Encrypted> {
+    let of_listeners = listeners.iter().map(|it| Some((it.bind.clone(), it.tls.as_ref()?.files.clone())));
+    let of_console = console.map(|it| Some((it.bind.clone(), it.tls.as_ref()?.files.clone())));
+    of_listeners.chain(of_console).flatten().collect()
+}
+
+/// The host of the address that people are told, where they come through to a console that shows this machine's own
+/// certificate.
+fn public_host(console: &Console) -> Option<String> {
+    let own = console.tls.as_ref().filter(|tls| tls.files.is_none());
+    let host = own.and(console.public_url.as_ref())?.host()?;
+    Some(match host {
+        Host::Domain(name) => name.trim_end_matches('.').to_owned(),
+        Host::Ipv4(address) => address.to_string(),
+        Host::Ipv6(address) => address.to_string(),
+    })
 }
 
 /// The addresses of this machine by which others can reach it.
@@ -374,7 +445,11 @@ fn tell(files: &CertificateFiles, pair: &Pair, what: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{clock::Clock, config::ListenerTls, ids::ProtocolKind};
+    use crate::{
+        clock::Clock,
+        config::{ConsoleTls, ListenerTls},
+        ids::ProtocolKind,
+    };
 
     /// A clock that is set by hand.
     #[derive(Debug)]
@@ -402,7 +477,7 @@ mod tests {
         let clock = Arc::new(At(Mutex::new(start)));
         let certificates = Arc::new(Certificates::new(folder.path(), Arc::clone(&clock) as SharedClock));
         let listeners = [listener("127.0.0.1:993")];
-        let prepared = certificates.prepare(&listeners, &OwnCertificate::default()).await.unwrap();
+        let prepared = certificates.prepare(&listeners, None, &OwnCertificate::default()).await.unwrap();
         certificates.show(prepared).unwrap();
         let shown = || certificates.shown().by_files[&certificates.own].certificate.pair();
         let read = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
@@ -420,13 +495,38 @@ mod tests {
         assert_eq!(read(OWN.1), key);
     }
 
+    #[tokio::test]
+    async fn the_certificate_of_a_console_is_for_its_host_and_its_public_address() {
+        let folder = tempfile::tempdir().unwrap();
+        let certificates = Arc::new(Certificates::new(folder.path(), Arc::new(crate::clock::System)));
+        let console = |tls| Console {
+            bind: "192.0.2.7:8025".to_owned(),
+            public_url: Some("https://Mail.example.com.:8443".parse().unwrap()),
+            password: None,
+            tls,
+        };
+        let prepare = async |tls| {
+            let (console, own) = (console(tls), OwnCertificate::default());
+            certificates.prepare(&[], Some(&console), &own).await.unwrap()
+        };
+        let none = prepare(None).await;
+        assert!(none.https().is_none() && none.shown.by_files.is_empty());
+        let own = prepare(Some(ConsoleTls { files: None })).await;
+        assert!(own.https().is_some());
+        assert_eq!(own.shown.wanted.as_ref().unwrap().names, ["mail.example.com", "192.0.2.7"]);
+        certificates.show(own).unwrap();
+        let files = Some(certificates.own.clone());
+        let given = prepare(Some(ConsoleTls { files })).await;
+        assert!(given.https().is_some() && given.shown.wanted.is_none());
+    }
+
     #[test]
     fn a_certificate_is_for_what_its_listeners_are_called() {
-        let own = ["192.0.2.1:993", "[2001:db8::1]:993", "mail.example.com:993"].map(listener);
+        let own = ["192.0.2.1:993", "[2001:db8::1]:993", "mail.example.com:993"];
         let wanted = Wanted::new(KeyType::default(), vec!["bridge".to_owned()], &own);
         assert_eq!(wanted.names, ["bridge", "192.0.2.1", "2001:db8::1", "mail.example.com"]);
         assert!(wanted.more.starts_with(&["localhost", "127.0.0.1", "::1"].map(str::to_owned)));
-        let everywhere = Wanted::new(KeyType::default(), Vec::new(), &[listener("0.0.0.0:993")]);
+        let everywhere = Wanted::new(KeyType::default(), Vec::new(), &["0.0.0.0:993"]);
         assert!(everywhere.names.is_empty() && everywhere.more.contains(&"127.0.0.1".to_owned()));
     }
 }

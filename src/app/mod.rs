@@ -40,7 +40,7 @@ use crate::{
     config::Config,
     console::{self, Console},
     ids::ProtocolKind,
-    net::certificate::PairError,
+    net::{certificate::PairError, https::Https},
     oauth::{ConfigureError, Tokens},
     policy::timing,
     secret::{Secret, SourceError},
@@ -67,7 +67,7 @@ pub struct App {
     bridge: Arc<Bridge>,
     bound: Vec<Bound>,
     control: Option<control::Socket>,
-    console: Option<TcpListener>,
+    console: Option<(TcpListener, Option<Https>)>,
     _lock: StateLock,
 }
 
@@ -159,7 +159,9 @@ impl App {
         let clock: SharedClock = Arc::new(System);
         let room = room::make(config.limits.max_connections);
         let certificates = Arc::new(Certificates::new(&config.state_dir, Arc::clone(&clock)));
-        let prepared = certificates.prepare(&config.listeners, &config.own_certificate).await?;
+        let (at_console, own) = (config.console.as_ref(), &config.own_certificate);
+        let prepared = certificates.prepare(&config.listeners, at_console, own).await?;
+        let https = prepared.https();
         for wanted in &config.listeners {
             bound.push(Bound::new(wanted, &prepared).await?);
         }
@@ -174,7 +176,7 @@ impl App {
         let control = control::Socket::bind(&config.state_dir)?;
         let tokens = Arc::new(Tokens::new(store(&config).await?, Arc::clone(&clock)));
         let port = console.as_ref().and_then(|console| console.local_addr().ok()).map(|addr| addr.port());
-        let served = port.map_or(Console::Closed(None), Console::Served);
+        let served = port.map_or(Console::Closed { bind: None, https: None }, Console::Served);
         let consenter = Consenter::new(Arc::clone(&tokens), served, Arc::clone(&clock));
         let bridge = Arc::new(
             Bridge::new(
@@ -187,7 +189,7 @@ impl App {
             )
             .await?,
         );
-        Ok(Self { bridge, bound, control, console, _lock: lock })
+        Ok(Self { bridge, bound, control, console: console.map(|console| (console, https)), _lock: lock })
     }
 
     /// The addresses that are listened on.
@@ -220,17 +222,18 @@ impl App {
 }
 
 /// Serves the console, where there is one, until `stop`.
-async fn show(console: Option<TcpListener>, bridge: &Arc<Bridge>, stop: CancellationToken) {
-    let Some((listener, gate)) = console.zip(bridge.gate.clone()) else { return };
+async fn show(console: Option<(TcpListener, Option<Https>)>, bridge: &Arc<Bridge>, stop: CancellationToken) {
+    let Some(((listener, https), gate)) = console.zip(bridge.gate.clone()) else { return };
     if let Ok(addr) = listener.local_addr() {
-        info!(listener.addr = %addr, "console");
+        let tls = if https.is_some() { "implicit" } else { "none" };
+        info!(listener.addr = %addr, tls, url = gate.address(), "console");
     }
     let router = console::router(
         Arc::clone(&bridge.tokens),
         gate,
         Arc::new(web::Shown(Arc::clone(bridge), Examinations::default())),
     );
-    console::serve(listener, router, stop).await;
+    console::serve(listener, https, router, stop).await;
 }
 
 /// Lets the sessions end: closes the doors, sends away who has not logged in, waits for the others as

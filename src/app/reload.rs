@@ -152,7 +152,8 @@ impl Bridge {
             return Err(NotReloaded::NeedsRestart(name));
         }
         let moves = doors::moves(&self.wanted(), &config.listeners);
-        let prepared = self.certificates.prepare(&config.listeners, &config.own_certificate).await?;
+        let (console, own) = (config.console.as_ref(), &config.own_certificate);
+        let prepared = self.certificates.prepare(&config.listeners, console, own).await?;
         let terms = terms_of(&moves.changed, &prepared)?;
         let bound = self.bind(&moves.opened, &prepared).await?;
         let listening = protocols(&config.listeners);

@@ -35,7 +35,7 @@ pub(super) async fn open(
     let listener = TcpListener::bind(&console.bind).await.map_err(bind)?;
     let bound = listener.local_addr().map_err(bind)?;
     let password = password(console, state_dir).await?;
-    let hosts = Hosts::new(&console.bind, bound, console.public_url.as_ref());
+    let hosts = Hosts::new(&console.bind, bound, console.tls.is_some(), console.public_url.as_ref());
     Ok((listener, Arc::new(Gate::new(hosts, &password, clock))))
 }
 

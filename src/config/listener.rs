@@ -59,7 +59,7 @@ fn read<'t>(
     }
     let tls = match start? {
         None => {
-            refuse_certificate(table);
+            refuse_certificate(table, "add tls = \"starttls\" or tls = \"implicit\"");
             None
         }
         Some(start) => Some(ListenerTls { start, files: files?.or_else(|| tls?.files.clone()) }),
@@ -124,11 +124,11 @@ fn refuse_plaintext(table: &Table<'_>, bind: &Item<'_>, start: Option<TlsStart>,
 }
 
 /// Notes a certificate that nobody will see: who gives one believes that the line is encrypted.
-fn refuse_certificate(table: &Table<'_>) {
+pub(super) fn refuse_certificate(table: &Table<'_>, cure: &str) {
     if let Some(item) = table.get("certificate").filter(|_| table.lacks("tls")) {
         item.wrong(
             "there is a certificate, and the line is not encrypted: tls is \"none\" where it is not written",
-            "add tls = \"starttls\" or tls = \"implicit\"",
+            cure,
         );
     }
 }

@@ -159,7 +159,7 @@ impl<'t> Written<'t> {
         let mut taken = HashMap::new();
         let tls = tls::read(&top, now);
         let listeners = listener::read_all(&top, &mut taken, tls.as_ref(), now);
-        let console = console::read(&top, &mut taken, environment);
+        let console = console::read(&top, &mut taken, environment, (tls.as_ref(), now));
         let (limits, timing) = limits::read(&top);
         let providers = Providers::read(&top, environment);
         Self {

@@ -65,7 +65,7 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// What to listen on; at least one.
     pub listeners: Vec<Listener>,
-    /// The certificate that the bridge makes for listeners that are given none.
+    /// The certificate that the bridge makes for listeners and a console that are given none.
     pub own_certificate: OwnCertificate,
     /// The web page, if there is one.
     pub console: Option<Console>,
@@ -156,6 +156,15 @@ pub struct Console {
     pub public_url: Option<Url>,
     /// What it asks for; there is one where it can be reached from elsewhere.
     pub password: Option<Source>,
+    /// How its line is encrypted, from the first byte; nothing where it stays in clear.
+    pub tls: Option<ConsoleTls>,
+}
+
+/// How the line of the console is encrypted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsoleTls {
+    /// What is shown to browsers; nothing where that is the certificate that the bridge makes.
+    pub files: Option<CertificateFiles>,
 }
 
 #[cfg(test)]

@@ -269,6 +269,11 @@ impl<'t> Item<'t> {
         self.value.is_array()
     }
 
+    /// Whether it is this string.
+    pub(super) fn is_word(&self, word: &str) -> bool {
+        self.value.as_str() == Some(word)
+    }
+
     /// The string that it is.
     pub(super) fn string(&self) -> Option<&'t str> {
         let string = self.value.as_str();

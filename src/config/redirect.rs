@@ -79,6 +79,10 @@ fn served(
     if let Some(listen) = listen {
         return Some(Redirect::Own { uri: sent, listen: vec![listen] });
     }
+    if console.speaks_otherwise(uri) {
+        refuse_scheme(item, uri);
+        return None;
+    }
     if uri.scheme() == "https" {
         return match console {
             Written::Broken => None,
@@ -102,6 +106,17 @@ fn served(
     };
     let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
     Some(Redirect::Own { uri: sent, listen: loopback.map(|address| (address, port).into()).to_vec() })
+}
+
+/// Notes a URI that leads to the console's socket, where something else is spoken.
+fn refuse_scheme(item: &Item<'_>, uri: &Url) {
+    if uri.scheme() == "http" {
+        let cause = "redirect_uri is http, and the console at its port speaks HTTPS";
+        item.wrong(cause, "write https://, and have that registered; or leave redirect_uri out");
+    } else {
+        let cause = "redirect_uri is https, and the console at its port does not speak that";
+        item.wrong(cause, "add tls = \"implicit\" to [console], or write the http:// that is registered");
+    }
 }
 
 /// The port that is written; what is usual for the scheme is left out of a parsed URL.

@@ -71,7 +71,10 @@ pub(super) fn public(item: &Item<'_>) -> Option<Url> {
         if url.scheme() == "http" && !is_loopback(&url) {
             let cause = "public_url is not https: what is typed into the console crosses the network in clear, \
                          and authorities redirect to https and localhost alone";
-            item.doubtful(cause, "put a reverse proxy with TLS before the console and write its https://");
+            item.doubtful(
+                cause,
+                "add tls = \"implicit\", or put a reverse proxy with TLS before the console, and write https://",
+            );
         }
         return Some(url);
     }

@@ -105,10 +105,10 @@ impl Gate {
     #[must_use]
     pub fn new(hosts: Hosts, password: &Secret, clock: SharedClock) -> Self {
         // Cookies do not heed ports, and one machine may have several bridges.
-        let cookie = if hosts.is_encrypted() {
-            "__Host-footbridge".to_owned()
-        } else {
-            format!("footbridge-{}", hosts.port())
+        let cookie = match (hosts.is_published(), hosts.is_encrypted()) {
+            (true, _) => "__Host-footbridge".to_owned(),
+            (false, true) => format!("__Host-footbridge-{}", hosts.port()),
+            (false, false) => format!("footbridge-{}", hosts.port()),
         };
         Self {
             hosts,
@@ -118,6 +118,12 @@ impl Gate {
             inside: Mutex::default(),
             numbers: RandomState::new(),
         }
+    }
+
+    /// Where people open the console, without a slash at the end.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.hosts.address()
     }
 
     /// A link that signs in once, within five minutes. `None` where the system has no randomness.
@@ -327,7 +333,7 @@ mod tests {
 
     fn gate() -> (Gate, Arc<Told>) {
         let clock = Arc::new(Told(Mutex::new(SystemTime::UNIX_EPOCH + Duration::from_hours(500_000))));
-        let hosts = Hosts::new("127.0.0.1:0", ([127, 0, 0, 1], 8025).into(), None);
+        let hosts = Hosts::new("127.0.0.1:0", ([127, 0, 0, 1], 8025).into(), false, None);
         (Gate::new(hosts, &Secret::new("right"), Arc::clone(&clock) as SharedClock), clock)
     }
 
@@ -425,11 +431,24 @@ mod tests {
         assert!(plain.starts_with("footbridge-8025=") && plain.contains("; HttpOnly; SameSite=Strict; "));
         assert!(!plain.contains("Secure"));
         let public = "https://mail.example.com".parse().unwrap();
-        let hosts = Hosts::new("0.0.0.0:8025", ([0, 0, 0, 0], 8025).into(), Some(&public));
+        let hosts = Hosts::new("0.0.0.0:8025", ([0, 0, 0, 0], 8025).into(), false, Some(&public));
         let gate = Gate::new(hosts, &Secret::new("right"), clock);
         let cookie = entered(&gate);
         assert!(cookie.to_str().unwrap().starts_with("__Host-footbridge="));
         assert!(cookie.to_str().unwrap().ends_with("; Secure"));
         assert!(gate.link().unwrap().starts_with("https://mail.example.com/login?link="));
+    }
+
+    #[test]
+    fn the_cookies_of_two_encrypted_consoles_of_one_machine_have_names_of_their_own() {
+        for port in [8025, 8026] {
+            let hosts = Hosts::new("127.0.0.1:0", ([127, 0, 0, 1], port).into(), true, None);
+            let gate = Gate::new(hosts, &Secret::new("right"), gate().1);
+            let cookie = entered(&gate);
+            let cookie = cookie.to_str().unwrap();
+            assert!(cookie.starts_with(&format!("__Host-footbridge-{port}=")), "{cookie}");
+            assert!(cookie.contains("; Path=/; ") && cookie.ends_with("; Secure"), "{cookie}");
+            assert!(gate.link().unwrap().starts_with(&format!("https://localhost:{port}/login?link=")));
+        }
     }
 }

@@ -12,6 +12,8 @@ use url::Url;
 #[derive(Debug)]
 pub struct Hosts {
     bound: SocketAddr,
+    /// Whether TLS ends here.
+    tls: bool,
     public: Option<Url>,
     /// Where people open it, without a slash at the end.
     address: String,
@@ -19,20 +21,21 @@ pub struct Hosts {
 }
 
 impl Hosts {
-    /// The addresses of a console that was told to listen at `bind`, listens at `bound`, and that the world sees at
-    /// `public`.
+    /// The addresses of a console that was told to listen at `bind`, listens at `bound`, with or without `tls`, and that
+    /// the world sees at `public`.
     #[must_use]
-    pub fn new(bind: &str, bound: SocketAddr, public: Option<&Url>) -> Self {
+    pub fn new(bind: &str, bound: SocketAddr, tls: bool, public: Option<&Url>) -> Self {
         let (host, port) = (bind.rsplit_once(':').map_or(bind, |(host, _)| host), bound.port());
-        let here = ["localhost", "127.0.0.1", "[::1]", host].map(|host| format!("http://{host}:{port}"));
+        let scheme = if tls { "https" } else { "http" };
+        let here = ["localhost", "127.0.0.1", "[::1]", host].map(|host| format!("{scheme}://{host}:{port}"));
         let here: Vec<_> = here.iter().filter_map(|url| Url::parse(url).ok()).collect();
         let elsewhere = here.iter().find(|url| !leads_home(url));
         let address = match public.or(elsewhere) {
             Some(url) => url.as_str().trim_end_matches('/').to_owned(),
-            None => format!("http://localhost:{port}"),
+            None => format!("{scheme}://localhost:{port}"),
         };
         let known = public.cloned().into_iter().chain(here).collect();
-        Self { bound, public: public.cloned(), address, known }
+        Self { bound, tls, public: public.cloned(), address, known }
     }
 
     /// The port that is listened on.
@@ -50,8 +53,13 @@ impl Hosts {
         self.bound.ip().to_canonical().is_loopback() && self.known.iter().all(leads_home)
     }
 
-    /// Whether people reach it by TLS, which somebody else ends.
+    /// Whether people reach it by TLS, whoever ends that.
     pub(super) fn is_encrypted(&self) -> bool {
+        self.tls || self.is_published()
+    }
+
+    /// Whether it has a public address by HTTPS.
+    pub(super) fn is_published(&self) -> bool {
         self.public.as_ref().is_some_and(|public| public.scheme() == "https")
     }
 
@@ -130,7 +138,8 @@ mod tests {
     fn a_console_is_local_where_it_is_bound_to_loopback_and_known_by_no_other_name() {
         let is_local = |bind: &str, public: Option<&str>| {
             let public = public.map(|url| url.parse().unwrap());
-            Hosts::new(bind, bound(&bind.replace("localhost", "127.0.0.1")), public.as_ref()).is_local()
+            Hosts::new(bind, bound(&bind.replace("localhost", "127.0.0.1")), false, public.as_ref())
+                .is_local()
         };
         for bind in ["127.0.0.1:8025", "[::1]:8025", "localhost:8025"] {
             assert!(is_local(bind, None), "{bind}");
@@ -145,7 +154,7 @@ mod tests {
     #[test]
     fn a_host_is_known_by_name_and_port() {
         let public = "https://mail.example.com/".parse().unwrap();
-        let hosts = Hosts::new("192.0.2.7:8025", bound("192.0.2.7:8025"), Some(&public));
+        let hosts = Hosts::new("192.0.2.7:8025", bound("192.0.2.7:8025"), false, Some(&public));
         for known in [
             "mail.example.com",
             "MAIL.example.com:443",
@@ -178,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_form_comes_from_here_or_from_what_is_no_browser() {
-        let hosts = Hosts::new("127.0.0.1:8025", bound("127.0.0.1:8025"), None);
+        let hosts = Hosts::new("127.0.0.1:8025", bound("127.0.0.1:8025"), false, None);
         let from = |pairs: &[(&'static str, &str)]| hosts.is_sent_from_here(&headers(pairs));
         assert!(from(&[]));
         assert!(from(&[("origin", "http://localhost:8025"), ("sec-fetch-site", "same-origin")]));
@@ -194,15 +203,32 @@ mod tests {
     #[test]
     fn a_browser_comes_back_to_the_public_address_or_on_its_own_machine() {
         let public = "https://mail.example.com/".parse().unwrap();
-        let hosts = Hosts::new("0.0.0.0:8025", bound("0.0.0.0:8025"), Some(&public));
+        let hosts = Hosts::new("0.0.0.0:8025", bound("0.0.0.0:8025"), false, Some(&public));
         let (near, far) = (headers(&[("host", "localhost:8025")]), headers(&[("host", "mail.example.com")]));
         assert!(hosts.comes_back(&far, "https://mail.example.com/"));
         assert!(hosts.comes_back(&near, "http://localhost:3017/"));
         assert!(!hosts.comes_back(&far, "http://localhost:3017/"));
         assert_eq!(hosts.address(), "https://mail.example.com");
-        let hosts = Hosts::new("127.0.0.1:0", bound("127.0.0.1:8025"), None);
+        let hosts = Hosts::new("127.0.0.1:0", bound("127.0.0.1:8025"), false, None);
         assert_eq!(hosts.address(), "http://localhost:8025");
-        let hosts = Hosts::new("192.0.2.7:8025", bound("192.0.2.7:8025"), None);
+        let hosts = Hosts::new("192.0.2.7:8025", bound("192.0.2.7:8025"), false, None);
         assert_eq!(hosts.address(), "http://192.0.2.7:8025");
+    }
+
+    #[test]
+    fn a_console_with_tls_is_at_https_and_no_form_of_a_page_in_clear_is_taken() {
+        let hosts = |bind: &str| Hosts::new(bind, bound(bind), true, None);
+        assert_eq!(hosts("127.0.0.1:8025").address(), "https://localhost:8025");
+        assert_eq!(hosts("192.0.2.7:8025").address(), "https://192.0.2.7:8025");
+        let hosts = hosts("127.0.0.1:8025");
+        assert!(hosts.is_encrypted() && hosts.is_local() && !hosts.is_published());
+        assert!(hosts.knows("localhost:8025") && !hosts.knows("localhost"));
+        let from = |origin: &str| hosts.is_sent_from_here(&headers(&[("origin", origin)]));
+        assert!(from("https://localhost:8025") && from("https://127.0.0.1:8025"));
+        assert!(!from("http://localhost:8025") && !from("https://localhost"));
+        let near = headers(&[("host", "localhost:8025")]);
+        assert!(hosts.comes_back(&near, "https://localhost:8025/"));
+        let usual = Hosts::new("127.0.0.1:443", bound("127.0.0.1:443"), true, None);
+        assert!(usual.knows("localhost") && usual.knows("localhost:443"));
     }
 }

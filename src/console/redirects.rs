@@ -15,7 +15,10 @@ use tokio_util::{
 use tracing::info;
 
 use super::{landing, server::serve_while_open};
-use crate::oauth::{Redirect, Tokens};
+use crate::{
+    net::https::Https,
+    oauth::{Redirect, Tokens},
+};
 
 /// How often another free port is tried, where IPv4 and IPv6 do not have the same one free.
 const TRIES: usize = 5;
@@ -25,7 +28,7 @@ const TRIES: usize = 5;
 pub struct Redirects {
     tokens: Arc<Tokens>,
     tasks: TaskTracker,
-    open: Mutex<HashMap<Vec<SocketAddr>, Opened>>,
+    open: Mutex<HashMap<(Vec<SocketAddr>, Spoken), Opened>>,
     console: Console,
 }
 
@@ -34,8 +37,20 @@ pub struct Redirects {
 pub enum Console {
     /// This process does, by this port.
     Served(u16),
-    /// Nobody yet: it is opened as any other address is, where there is a console at all.
-    Closed(Option<String>),
+    /// Nobody yet: it is opened as any other address is.
+    Closed {
+        /// Where it is bound, where there is a console at all.
+        bind: Option<String>,
+        /// What it shakes hands with, where it speaks HTTPS.
+        https: Option<Https>,
+    },
+}
+
+/// What is spoken at an address: the console's may want TLS, those that apps have of their own have none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Spoken {
+    Http,
+    Https,
 }
 
 /// An address that is listened on.
@@ -97,16 +112,16 @@ impl Redirects {
         let port = |open: &[Arc<Open>]| open.first().map_or(0, |open| open.port);
         match (redirect, &self.console) {
             (Redirect::Console(uri), Console::Served(port)) => Ok(place(&with_port(uri, *port), Vec::new())),
-            (Redirect::Console(uri), Console::Closed(bind)) => {
+            (Redirect::Console(uri), Console::Closed { bind, https }) => {
                 let bind = bind.as_deref().unwrap_or("127.0.0.1:0");
                 let listen =
                     resolved(bind).await.map_err(|error| OpenError { addr: bind.to_owned(), error })?;
-                let open = self.shared(&listen).await?;
+                let open = self.shared(&listen, https.as_ref()).await?;
                 Ok(place(&with_port(uri, port(&open)), open))
             }
-            (Redirect::Own { uri, listen }, _) => Ok(place(uri, self.shared(listen).await?)),
+            (Redirect::Own { uri, listen }, _) => Ok(place(uri, self.shared(listen, None).await?)),
             (Redirect::AnyPort, _) => {
-                let open = self.shared(&both(0)).await?;
+                let open = self.shared(&both(0), None).await?;
                 Ok(place(&format!("http://localhost:{}", port(&open)), open))
             }
         }
@@ -114,13 +129,17 @@ impl Redirects {
 
     /// Each address by itself, as others may need one of them only; but those together that are to get
     /// the same free port.
-    async fn shared(&self, listen: &[SocketAddr]) -> Result<Vec<Arc<Open>>, OpenError> {
+    async fn shared(
+        &self,
+        listen: &[SocketAddr],
+        https: Option<&Https>,
+    ) -> Result<Vec<Arc<Open>>, OpenError> {
         if listen.iter().any(|addr| addr.port() == 0) {
-            return Ok(vec![self.unit(listen).await?]);
+            return Ok(vec![self.unit(listen, https).await?]);
         }
         let (mut open, mut missing) = (Vec::new(), None);
         for addr in listen {
-            match self.unit(&[*addr]).await {
+            match self.unit(&[*addr], https).await {
                 Ok(opened) => open.push(opened),
                 // A machine without IPv6.
                 Err(error) if is_absent(&error.error) => missing = Some(error),
@@ -130,9 +149,10 @@ impl Redirects {
         missing.filter(|_| open.is_empty()).map_or(Ok(open), Err)
     }
 
-    async fn unit(&self, listen: &[SocketAddr]) -> Result<Arc<Open>, OpenError> {
-        let mut all = self.open.lock().await;
-        if let Some(opened) = all.get(listen) {
+    async fn unit(&self, listen: &[SocketAddr], https: Option<&Https>) -> Result<Arc<Open>, OpenError> {
+        let spoken = https.map_or(Spoken::Http, |_| Spoken::Https);
+        let (mut all, key) = (self.open.lock().await, (listen.to_vec(), spoken));
+        if let Some(opened) = all.get(&key) {
             if let Some(open) = opened.open.upgrade() {
                 return Ok(open);
             }
@@ -151,15 +171,16 @@ impl Redirects {
             info!(listener.addr = %addr, "waiting for browsers");
             let (router, close, closing) =
                 (landing(Arc::clone(&self.tokens)), close.clone(), Arc::clone(&closing));
+            let https = https.cloned();
             self.tasks.spawn(async move {
-                let left = serve_while_open(listener, router, close).await;
+                let left = serve_while_open(listener, https, router, close).await;
                 drop(closing);
                 info!(listener.addr = %addr, "waiting for browsers no more");
                 left.wait().await;
             });
         }
         let open = Arc::new(Open { port, _close: close.drop_guard() });
-        all.insert(listen.to_vec(), Opened { open: Arc::downgrade(&open), closed });
+        all.insert(key, Opened { open: Arc::downgrade(&open), closed });
         Ok(open)
     }
 

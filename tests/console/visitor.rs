@@ -45,7 +45,8 @@ pub struct Visitor {
 impl Visitor {
     pub fn of(world: &World) -> Self {
         let line = world.bridge.wait_for_log("the console", |line| line["message"] == "console");
-        let home = format!("http://{}", line["listener.addr"].as_str().unwrap());
+        let scheme = if line["tls"] == "implicit" { "https" } else { "http" };
+        let home = format!("{scheme}://{}", line["listener.addr"].as_str().unwrap());
         Self { browser: world.browser(), home, cookie: String::new() }
     }
 

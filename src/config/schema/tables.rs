@@ -18,6 +18,7 @@ use super::{
 use crate::{account::Grant, ids::ProtocolKind, net::self_signed::KeyType};
 
 pub(in crate::config) const LISTENER_TLS: [&str; 3] = ["none", "starttls", "implicit"];
+pub(in crate::config) const CONSOLE_TLS: [&str; 2] = ["none", "implicit"];
 pub(in crate::config) const UPSTREAM_TLS: [&str; 2] = ["implicit", "starttls"];
 pub(in crate::config) const SASL: [&str; 2] = ["xoauth2", "oauthbearer"];
 pub(in crate::config) const PKCE: [&str; 3] = ["S256", "plain", "off"];
@@ -130,6 +131,9 @@ pub(in crate::config) const CONSOLE: Keys = Keys {
             "Where people reach it, without a path; the redirect URI of apps that have none.",
         ),
         key("password", KEPT, "Where its password is kept; needed where bind is not loopback."),
+        key("tls", Word(|| CONSOLE_TLS.to_vec()), "With implicit it speaks HTTPS; none by default."),
+        key("certificate", Text, "A PEM file to show in place of the certificate of [tls]."),
+        key("key", Text, "The private key of that certificate, where it is in another file."),
     ],
     later: &[],
 };

@@ -25,6 +25,7 @@ fn without_a_redirect_uri_it_is_the_console_or_any_port() {
     for (console, sent) in [
         (LOCAL, "http://localhost:8025"),
         ("bind = \"127.0.0.1:0\"", "http://localhost:0"),
+        ("bind = \"127.0.0.1:8025\"\ntls = \"implicit\"", "https://localhost:8025"),
         ("bind = \"127.0.0.1:8025\"\npublic_url = \"https://mail.example.com/\"", "https://mail.example.com"),
     ] {
         let expected = Redirect::Console(sent.to_owned());
@@ -64,10 +65,26 @@ fn a_redirect_uri_that_leads_to_the_console_is_served_by_it() {
         ("http://localhost:8025/", "bind = \"0.0.0.0:8025\"\npassword = { env = \"LONG_KEY\" }"),
         ("https://mail.example.com/any/path", public),
         ("https://other.example.com/", public),
+        ("https://localhost:8025/back", "bind = \"127.0.0.1:8025\"\ntls = \"implicit\""),
     ] {
         let expected = Redirect::Console(uri.to_owned());
         assert_eq!(redirect(&format!("redirect_uri = \"{uri}\""), console), expected, "{uri}");
     }
+}
+
+#[test]
+fn a_redirect_uri_speaks_what_the_console_speaks() {
+    let implicit = "bind = \"127.0.0.1:8025\"\ntls = \"implicit\"";
+    for (uri, console, cause) in [
+        ("http://localhost:8025/", implicit, "http, and the console at its port speaks HTTPS"),
+        ("https://localhost:8025/", LOCAL, "https, and the console at its port does not speak that"),
+    ] {
+        let printed = printed(&main_with(&format!("redirect_uri = \"{uri}\""), console), MAPPINGS);
+        let causes = causes(&printed);
+        assert!(causes.len() == 1 && causes[0].ends_with(&format!("redirect_uri is {cause}")), "{printed}");
+    }
+    let elsewhere = redirect("redirect_uri = \"http://localhost:3017/\"", implicit);
+    assert!(matches!(elsewhere, Redirect::Own { .. }), "{elsewhere:?}");
 }
 
 #[test]
