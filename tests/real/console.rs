@@ -7,6 +7,7 @@ use std::net::TcpStream;
 use crate::browser::Browser;
 use crate::home::{Home, Setup, login, mailbox, secret};
 use crate::lab::PASSWORD;
+use crate::servers::servers;
 
 /// A home with a console, whose bridge serves.
 pub struct Console {
@@ -28,14 +29,18 @@ impl Console {
     }
 
     /// A home that has its accounts.
-    pub fn serving(mut home: Home<'static>) -> Self {
+    pub fn serving(home: Home<'static>) -> Self {
+        Self::serving_with(home, "")
+    }
+
+    /// The same, with more lines in the console's table.
+    fn serving_with(mut home: Home<'static>, more: &str) -> Self {
         let mut config =
             OpenOptions::new().append(true).open(home.dir.path().join("footbridge.toml")).unwrap();
-        writeln!(config, "[console]\nbind = \"127.0.0.1:0\"").unwrap();
+        writeln!(config, "[console]\nbind = \"127.0.0.1:0\"\n{more}").unwrap();
         home.serve();
         let line = home.bridge().wait_for_log("the console", |line| line["message"] == "console");
-        let port = line["listener.addr"].as_str().unwrap().rsplit_once(':').unwrap().1.to_owned();
-        Self { home, address: format!("http://localhost:{port}") }
+        Self { home, address: line["url"].as_str().unwrap().to_owned() }
     }
 
     /// A browser that has signed in, and says what pages complain of.
@@ -111,6 +116,30 @@ fn a_person_is_authorized_and_the_account_is_seen_to_change_by_itself() {
     browser.shows("s ago");
     assert_eq!(browser.run("return window.stays"), true, "the page was not loaded again");
     browser.shows("Re-authorize in the browser");
+    console.nothing_is_complained_of(&browser);
+}
+
+#[test]
+fn a_console_that_speaks_https_is_used_like_any_other() {
+    let account = "console-https";
+    let files = servers().dir.display();
+    let tls =
+        format!("tls = \"implicit\"\ncertificate = \"{files}/server.pem\"\nkey = \"{files}/server.key\"");
+    let setup = Setup { credential: secret(), grant: "client_credentials", ..Setup::default() };
+    let console = Console::serving_with(Home::with("conf-console-https", &[account], &setup), &tls);
+    assert!(console.address.starts_with("https://localhost:"), "{}", console.address);
+    let browser = console.browser("console-https");
+    console.open_account(&browser, &login(account));
+    browser.press("Test this account");
+    browser.shows("All is well: no hop failed.");
+    browser.open(&format!("{}/sessions", console.address));
+    browser.shows("Nobody is logged in.");
+    let _session = console.stays(&login(account));
+    // The page asks for itself again, by its script.
+    browser.shows(&login(account));
+    assert_eq!(browser.run("return [isSecureContext, document.cookie]"), serde_json::json!([true, ""]));
+    browser.press("Sign out");
+    browser.shows("Password of the console");
     console.nothing_is_complained_of(&browser);
 }
 
