@@ -18,6 +18,7 @@ mod examination;
 mod expiry;
 mod lock;
 pub mod logging;
+mod names;
 mod overview;
 mod reload;
 mod room;
