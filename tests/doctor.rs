@@ -130,7 +130,9 @@ async fn every_hop_of_three_protocols_is_well_with_a_bridge_and_without() {
         }
         let found = |protocol, name| hop(&ann, protocol, name)["found"].as_str().unwrap().to_owned();
         let claims = found("", "claims");
-        for part in ["for https://outlook.office365.com", "app 22222222", "IMAP.AccessAsApp"] {
+        let parts =
+            ["for https://outlook.office365.com; tenant ", "; app 22222222", "; roles IMAP.AccessAsApp"];
+        for part in parts {
             assert!(claims.contains(part), "{claims}");
         }
         assert_eq!(found("imap", "mailbox"), "opens, 1 message");
@@ -140,6 +142,11 @@ async fn every_hop_of_three_protocols_is_well_with_a_bridge_and_without() {
         assert_eq!(found("imap", "tcp"), addr.to_string());
         assert!(found("imap", "tls").starts_with("TLSv1.3, certificate by CN=Throw-away test CA"), "{ann:#}");
         assert!(found("smtp", "tls").starts_with("TLSv1.3 by STARTTLS, certificate by "), "{ann:#}");
+        for protocol in ["imap", "smtp", "pop3"] {
+            let ends = found(protocol, "tls").rsplit_once(", until ").unwrap().1.to_owned();
+            let today = time::OffsetDateTime::now_utc().date().to_string();
+            assert!(ends.len() == today.len() && ends > today, "{ends} is no day to come");
+        }
         assert_eq!(found("smtp", "login"), format!("XOAUTH2 as {ANN}"));
         assert!(
             found("smtp", "session").starts_with("takes commands: SIZE 157286400, PIPELINING"),
