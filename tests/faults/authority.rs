@@ -16,7 +16,7 @@ use crate::{
 const PUBLIC: &str = "44444444-4444-4444-8444-444444444444";
 
 fn app_only() -> World {
-    World::with(|config, _, _| config.limit("login_timeout = \"2s\""))
+    World::with(|config, _, _| config.limit("login_timeout = \"2s\"").console("127.0.0.1:0"))
 }
 
 /// Refusals of an app that logs in as itself: AADSTS codes and what the reply has to say.
@@ -83,7 +83,9 @@ async fn an_authority_that_is_away_is_named() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_authority_that_a_proxy_imitates_leads_to_ca_file() {
     let strangers = Certs::new();
-    let world = World::with(|config, _, _| config.trusting(&strangers).limit("login_timeout = \"2s\""));
+    let world = World::with(|config, _, _| {
+        config.trusting(&strangers).limit("login_timeout = \"2s\"").console("127.0.0.1:0")
+    });
     refused("certificate of the authority not trusted", &world, "imap", ANN, &["certificate", "ca_file"]);
 }
 
@@ -96,6 +98,7 @@ fn delegated() -> World {
         config
             .account_with("people", ANN, Some(PASSWORD), "authorization_code", "")
             .limit("login_timeout = \"2s\"")
+            .console("127.0.0.1:0")
     })
 }
 

@@ -6,6 +6,7 @@ use footbridge::failure::Explanation;
 use serde_json::Value;
 
 use crate::harness::{
+    browser::Browser,
     cli::Cli,
     world::{PASSWORD, World},
 };
@@ -70,6 +71,7 @@ pub(crate) fn refused(fault: &str, world: &World, protocol: &str, login: &str, w
     let last = last_failure(world, login);
     assert_eq!((last["cause"].as_str(), last["cure"].as_str()), (Some(&**cause), Some(&**cure)), "{fault}");
     examined(fault, world, login, cause, cure);
+    on_the_console(fault, world, cause, cure);
     told
 }
 
@@ -119,4 +121,32 @@ fn examined(fault: &str, world: &World, login: &str, cause: &str, cure: &str) {
     let hops = report["accounts"][0]["hops"].as_array().unwrap().clone();
     let says = |hop: &Value| hop["outcome"] == "failed" && hop["cause"] == cause && hop["cure"] == cure;
     assert!(hops.iter().any(says), "{fault}: the doctor does not say {cause:?}, {cure:?}: {report:#}");
+}
+
+/// The console's first page says the same.
+pub(crate) fn on_the_console(fault: &str, world: &World, cause: &str, cure: &str) {
+    let page = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(console(world)));
+    let page = unescaped(&page);
+    assert!(page.contains(cause) && page.contains(cure), "{fault}: {cause:?}, {cure:?}\n{page}");
+}
+
+/// The console's first page, for who knows the password.
+async fn console(world: &World) -> String {
+    let line = world.bridge.wait_for_log("the console", |line| line["message"] == "console");
+    let home = format!("http://{}", line["listener.addr"].as_str().unwrap());
+    let password = std::fs::read_to_string(world.folder.path().join("state/console.password")).unwrap();
+    let browser: Browser = world.browser();
+    let signed_in =
+        browser.post_with(&format!("{home}/login"), &[("password", password.trim_end())], &[]).await;
+    let cookie = signed_in.headers["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    browser.get_with(&format!("{home}/"), &[("cookie", &cookie)]).await.body
+}
+
+/// The text of a page, as far as it matters here.
+fn unescaped(page: &str) -> String {
+    page.replace("&#38;", "&")
+        .replace("&#39;", "'")
+        .replace("&#34;", "\"")
+        .replace("&#62;", ">")
+        .replace("&#60;", "<")
 }

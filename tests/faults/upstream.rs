@@ -17,7 +17,8 @@ use crate::{
 fn world_at(endpoint: (std::net::SocketAddr, &'static str), more: impl FnOnce(Config) -> Config) -> World {
     World::built(|_, authority: &Authority, _: &Exchange| {
         let config = Config::empty().app("app", authority, endpoint, endpoint).pop3(endpoint);
-        more(config.account_of("app", ANN, PASSWORD, "").limit("login_timeout = \"2s\""))
+        let config = config.account_of("app", ANN, PASSWORD, "").limit("login_timeout = \"2s\"");
+        more(config.console("127.0.0.1:0"))
     })
 }
 
@@ -39,7 +40,7 @@ fn world_between(
         peer = Some(server);
         let config = Config::empty().app("app", authority, endpoint, endpoint).pop3(endpoint);
         let config = config.account_of("app", ANN, PASSWORD, &format!("protocols = [\"{asked}\"]"));
-        config.limit("login_timeout = \"2s\"")
+        config.limit("login_timeout = \"2s\"").console("127.0.0.1:0")
     });
     (world, peer.unwrap())
 }
@@ -52,7 +53,7 @@ fn world_certified(leaf: impl FnOnce(&Certs) -> Leaf) -> (World, Peer) {
         let endpoint = server.endpoint();
         peer = Some(server);
         let config = Config::empty().app("app", authority, endpoint, endpoint).pop3(endpoint);
-        config.account_of("app", ANN, PASSWORD, "").limit("login_timeout = \"2s\"")
+        config.account_of("app", ANN, PASSWORD, "").limit("login_timeout = \"2s\"").console("127.0.0.1:0")
     });
     (world, peer.unwrap())
 }
@@ -73,7 +74,7 @@ async fn a_host_that_no_resolver_knows_is_named() {
             smtp.0.port(),
         );
         let config = Config::empty().app("app", authority, imap, smtp).more(&nowhere);
-        config.account_of("lost", ANN, PASSWORD, "").limit("login_timeout = \"2s\"")
+        config.account_of("lost", ANN, PASSWORD, "").limit("login_timeout = \"2s\"").console("127.0.0.1:0")
     });
     refused("host name unknown", &world, "imap", ANN, &["imap.nowhere.invalid", "DNS"]);
 }
@@ -175,6 +176,17 @@ async fn smtp_auth_that_is_off_for_the_mailbox_leads_to_its_switch() {
     )];
     let (world, _peer) = world_with("smtp", said);
     refused("535 5.7.139, mailbox", &world, "smtp", ANN, &["5.7.139", "Set-CASMailbox"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn smtp_that_takes_no_auth_leads_to_its_switch_and_not_to_the_token() {
+    for said in
+        [&[("AUTH", "500 5.3.3 Unrecognized command")], &[("AUTH", "530 5.7.57 Client not authenticated")]]
+    {
+        let (world, _peer) = world_with("smtp", said);
+        refused(said[0].1, &world, "smtp", ANN, &[ANN, "check SMTP AUTH of the"]);
+        assert_eq!(world.authority.requests().get(), 1, "no new token helps");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
