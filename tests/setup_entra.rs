@@ -164,7 +164,7 @@ fn every_step_of_the_script_says_what_it_is_looks_before_it_makes_and_ends_with_
         let mut steps: Vec<String> = Vec::new();
         for paragraph in paragraphs(&text) {
             match steps.last_mut() {
-                Some(step) if !paragraph.starts_with('#') => *step += &format!("\n{paragraph}"),
+                Some(step) if !paragraph.starts_with('#') => *step = [step.as_str(), paragraph].join("\n"),
                 _ => steps.push(paragraph.to_owned()),
             }
         }
