@@ -10,8 +10,8 @@ use tracing_subscriber::{
     prelude::*,
 };
 
-/// How many lines wait for a reader that stalls, some megabytes of them.
-const LINES: usize = 10_000;
+/// How many lines wait for a reader that stalls, about a megabyte of them. Each has its place from the start.
+const LINES: usize = 4_096;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
