@@ -64,7 +64,7 @@ async fn a_socket_that_a_killed_bridge_left_is_told_apart_and_replaced() {
     bridge.signal("KILL");
     bridge.wait();
     assert!(folder.path().join("state/control.sock").exists(), "nobody was there to remove it");
-    assert_sick(&Cli::run(folder.path(), ["healthcheck"]), "no footbridge serves");
+    assert_sick(&Cli::run(folder.path(), ["healthcheck"]), "cure: start it with `footbridge serve`");
     let next = Bridge::start(folder.path());
     assert_eq!(Cli::run(folder.path(), ["healthcheck"]).status, Some(0));
     drop(next);

@@ -353,7 +353,8 @@ async fn a_login_that_needs_no_consent_or_is_not_there_is_told_so() {
     let world = World::start();
     let ended = Cli::run(world.folder.path(), ["authorize", ANN]).expect(1);
     assert!(
-        ended.stderr.contains("needs nobody's consent") && ended.stderr.contains("client_credentials"),
+        ended.stderr.contains("needs nobody's consent")
+            && ended.stderr.contains("client_credentials\" nobody signs in"),
         "{ended:?}"
     );
     let ended = Cli::run(world.folder.path(), ["authorize", "anne@example.com"]).expect(1);

@@ -28,7 +28,12 @@ pub(super) enum Unanswered {
 impl fmt::Display for Unanswered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoServe(folder) => write!(f, "no footbridge serves from state_dir {}", folder.display()),
+            Self::NoServe(folder) => write!(
+                f,
+                "no footbridge serves from state_dir {}\n  \
+                 cure: start it with `footbridge serve`, or name its configuration with --config",
+                folder.display()
+            ),
             Self::NotHere => {
                 f.write_str("a running footbridge cannot be asked on this system in this version")
             }

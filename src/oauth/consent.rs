@@ -278,7 +278,11 @@ impl Tokens {
         let spec = self.plan().spec(account, &mailbox).filter(|spec| spec.is_refreshed());
         let nothing = || {
             let cause = format!("account {} needs nobody's consent", account.name());
-            Explanation::new(cause, format!("its grant is {}", account.grant.name()))
+            let (grant, login) = (account.grant.name(), account.name());
+            let cure = format!(
+                "with grant = \"{grant}\" nobody signs in; see whether it works: footbridge doctor {login}"
+            );
+            Explanation::new(cause, cure)
         };
         self.slot(spec.ok_or_else(nothing)?).map_err(|_| Explanation::new("internal error", ""))
     }
