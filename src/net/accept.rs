@@ -2,7 +2,10 @@
 
 use std::{io, sync::Arc};
 
-use rustls::{AlertDescription, Error as TlsError, ServerConfig, crypto::aws_lc_rs::Ticketer};
+use rustls::{
+    AlertDescription, Error as TlsError, ServerConfig, crypto::aws_lc_rs::Ticketer,
+    server::ResolvesServerCert,
+};
 use tokio::net::TcpStream;
 
 use super::{certificate::Certificate, line::ServerLine, tls::install_cryptography};
@@ -116,14 +119,7 @@ impl Acceptor {
     /// Shows what `certificate` holds at the time of each handshake.
     #[must_use]
     pub fn new(certificate: Arc<Certificate>) -> Self {
-        install_cryptography();
-        let mut config = ServerConfig::builder().with_no_client_auth().with_cert_resolver(certificate);
-        // Programs that connect for every message save a round trip and a signature. Without tickets
-        // they do not, which is no harm.
-        if let Ok(ticketer) = Ticketer::new() {
-            config.ticketer = ticketer;
-        }
-        Self(Arc::new(config))
+        Self(Arc::new(server_config(certificate)))
     }
 
     /// Shakes hands as the server.
@@ -140,6 +136,18 @@ impl Acceptor {
         let shaken = ServerLine::accept(Arc::clone(&self.0), stream).await;
         shaken.map_err(|error| HandshakeError::new(&error))
     }
+}
+
+/// The settings for a server that shows what `shown` has at the time of each handshake.
+pub(super) fn server_config(shown: Arc<dyn ResolvesServerCert>) -> ServerConfig {
+    install_cryptography();
+    let mut config = ServerConfig::builder().with_no_client_auth().with_cert_resolver(shown);
+    // Who connects for every message or page saves a round trip and a signature. Without tickets they do not, which is
+    // no harm.
+    if let Ok(ticketer) = Ticketer::new() {
+        config.ticketer = ticketer;
+    }
+    config
 }
 
 /// The frame in which clients of the time of TLS 1.0 begin (RFC 5246 §E.2): a length with its highest bit set,

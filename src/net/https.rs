@@ -6,15 +6,16 @@ use std::{
 };
 
 use rustls::{
-    ServerConfig,
-    crypto::aws_lc_rs::Ticketer,
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::{accept::HandshakeError, certificate::Certificate, tls::install_cryptography};
+use super::{
+    accept::{HandshakeError, server_config},
+    certificate::Certificate,
+};
 
 /// What is spoken behind the handshake (RFC 7301 §6): a browser that is not told might begin with HTTP/2.
 const HTTP: &[u8] = b"http/1.1";
@@ -49,16 +50,9 @@ impl Https {
     /// Shows what `certificate` holds at the time of each handshake.
     #[must_use]
     pub fn new(certificate: Arc<Certificate>) -> Self {
-        install_cryptography();
         let shown = Arc::new(Shown(RwLock::new(certificate)));
-        let resolver = Arc::clone(&shown) as Arc<dyn ResolvesServerCert>;
-        let mut config = ServerConfig::builder().with_no_client_auth().with_cert_resolver(resolver);
+        let mut config = server_config(Arc::clone(&shown) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = vec![HTTP.to_vec()];
-        // One request for each connection: who comes again saves a round trip and a signature. Without tickets
-        // nobody does, which is no harm.
-        if let Ok(ticketer) = Ticketer::new() {
-            config.ticketer = ticketer;
-        }
         Self { acceptor: TlsAcceptor::from(Arc::new(config)), shown }
     }
 
