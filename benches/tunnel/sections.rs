@@ -206,8 +206,19 @@ fn smtp(lab: &Lab, extent: &Extent, table: &mut Table) {
     }
 }
 
-/// Resident memory of sessions that are idle.
+/// Resident memory with no session, and of sessions that are idle.
 fn memory(lab: &Lab, extent: &Extent, table: &mut Table) {
+    let [resident] = &figures::RESIDENT;
+    for _ in 0..extent.rounds {
+        for &kind in &extent.kinds {
+            attempt(table, &figures::RESIDENT, kind, |table| {
+                let running = lab.start(kind, Setup::default())?;
+                thread::sleep(extent.settled);
+                table.add(resident, kind, running.process.resident() / 1024.0);
+                Ok(())
+            });
+        }
+    }
     let [few, many] = extent.idle;
     for (way, sessions, part) in [
         (Way::Imap, few, &figures::CLEAR_FEW),
