@@ -99,8 +99,7 @@ impl Prepared {
     /// [`BuildError::Internal`] for a listener that was not prepared.
     pub(super) fn entrance(&self, listener: &Listener) -> Result<Entrance, BuildError> {
         let Some(tls) = &listener.tls else { return Ok(Entrance::Clear) };
-        let files = tls.files.as_ref().or(self.own.as_ref()).ok_or(BuildError::Internal)?;
-        let acceptor = self.shown.by_files.get(files).ok_or(BuildError::Internal)?.acceptor.clone();
+        let acceptor = self.item(tls.files.as_ref())?.acceptor.clone();
         Ok(match tls.start {
             TlsStart::Implicit => Entrance::Implicit(acceptor),
             TlsStart::StartTls { required } => Entrance::StartTls { acceptor, required },
@@ -112,9 +111,10 @@ impl Prepared {
         self.shown.https.clone()
     }
 
-    fn certificate(&self, files: Option<&CertificateFiles>) -> Result<&Arc<Certificate>, BuildError> {
+    /// What comes from these files, or is the bridge's own.
+    fn item(&self, files: Option<&CertificateFiles>) -> Result<&Item, BuildError> {
         let files = files.or(self.own.as_ref()).ok_or(BuildError::Internal)?;
-        Ok(&self.shown.by_files.get(files).ok_or(BuildError::Internal)?.certificate)
+        self.shown.by_files.get(files).ok_or(BuildError::Internal)
     }
 }
 
@@ -171,7 +171,7 @@ impl Certificates {
             }
         }
         if let Some(tls) = console.and_then(|console| console.tls.as_ref()) {
-            let certificate = Arc::clone(prepared.certificate(tls.files.as_ref())?);
+            let certificate = Arc::clone(&prepared.item(tls.files.as_ref())?.certificate);
             let known = self.shown().https.clone();
             prepared.shown.https = Some(known.unwrap_or_else(|| Https::new(Arc::clone(&certificate))));
             prepared.console = Some(certificate);

@@ -30,10 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(40);
 pub(super) fn run(path: &Path, json: bool, forget: Option<&str>) -> ExitCode {
     let state_dir = match config::state_dir(path) {
         Ok(state_dir) => state_dir,
-        Err(mistakes) => {
-            check::report(&mistakes);
-            return fail(&"the configuration has mistakes");
-        }
+        Err(mistakes) => return fail(&check::reported(&mistakes)),
     };
     let beside = Beside::of(&state_dir).with_patience(PATIENCE);
     if let Some(login) = forget {
@@ -83,10 +80,7 @@ fn answer<T>(
         Ok(answer) => Ok(answer),
         Err(Unanswered::NoServe(_) | Unanswered::NotHere) => {
             ours(state_dir, "accounts")?;
-            let loaded = config::load(path).map_err(|mistakes| {
-                check::report(&mistakes);
-                "the configuration has mistakes".to_owned()
-            })?;
+            let loaded = config::load(path).map_err(|mistakes| check::reported(&mistakes))?;
             let opened = block_on(Stored::open(loaded.without_plain_passwords()))?;
             stored(&opened.map_err(|error| error.to_string())?)
         }
@@ -110,14 +104,11 @@ fn told(forgotten: &Forgotten, json: bool) -> String {
     if !shared_with.is_empty() {
         let _ = writeln!(text, "the same tokens were used by: {}", shared_with.join(", "));
     }
-    match needs_consent {
-        true => {
-            let _ = writeln!(
-                text,
-                "a person must sign in again before the next login: footbridge authorize {login}"
-            );
-        }
-        false => text.push_str("the next login gets a new one\n"),
+    if *needs_consent {
+        let _ =
+            writeln!(text, "a person must sign in again before the next login: footbridge authorize {login}");
+    } else {
+        text.push_str("the next login gets a new one\n");
     }
     text
 }

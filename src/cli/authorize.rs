@@ -54,10 +54,7 @@ pub(super) fn run(path: &Path, wanted: &Authorize, no_browser: bool) -> ExitCode
 }
 
 async fn authorized(path: &Path, wanted: &Authorize, no_browser: bool) -> Result<String, String> {
-    let state_dir = config::state_dir(path).map_err(|mistakes| {
-        check::report(&mistakes);
-        "the configuration has mistakes".to_owned()
-    })?;
+    let state_dir = config::state_dir(path).map_err(|mistakes| check::reported(&mistakes))?;
     let beside = Beside::of(&state_dir).with_patience(PATIENCE);
     match beside.post::<Begun>("/authorize", wanted).await {
         Ok(begun) => {
@@ -80,10 +77,7 @@ async fn authorized(path: &Path, wanted: &Authorize, no_browser: bool) -> Result
 }
 
 async fn alone(path: &Path) -> Result<Alone, String> {
-    let loaded = config::load(path).map_err(|mistakes| {
-        check::report(&mistakes);
-        "the configuration has mistakes".to_owned()
-    })?;
+    let loaded = config::load(path).map_err(|mistakes| check::reported(&mistakes))?;
     Alone::open(loaded.without_plain_passwords()).await.map_err(|error| error.to_string())
 }
 

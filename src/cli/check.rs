@@ -38,6 +38,12 @@ pub fn report(mistakes: &Mistakes) {
     eprintln!("{mistakes}\n\n{}{warnings}", count(errors, "mistake"));
 }
 
+/// Prints every mistake, and says in a word why the command ends.
+pub(super) fn reported(mistakes: &Mistakes) -> String {
+    report(mistakes);
+    "the configuration has mistakes".to_owned()
+}
+
 fn summary(path: &Path, loaded: &Loaded) -> String {
     let listeners: Vec<_> = loaded
         .listeners()

@@ -52,10 +52,7 @@ pub(super) fn address(text: &str) -> Result<String, String> {
 }
 
 async fn examined(path: &Path, wanted: &Examine, paper: &mut Paper) -> Result<(), String> {
-    let state_dir = config::state_dir(path).map_err(|mistakes| {
-        check::report(&mistakes);
-        "the configuration has mistakes".to_owned()
-    })?;
+    let state_dir = config::state_dir(path).map_err(|mistakes| check::reported(&mistakes))?;
     let beside = Beside::of(&state_dir).with_patience(PATIENCE);
     match beside.post_for_lines("/doctor", wanted, |event| paper.hear(event)).await {
         Ok(()) => Ok(()),
@@ -68,10 +65,7 @@ async fn examined(path: &Path, wanted: &Examine, paper: &mut Paper) -> Result<()
 }
 
 async fn alone(path: &Path, wanted: &Examine, paper: &mut Paper) -> Result<(), String> {
-    let loaded = config::load(path).map_err(|mistakes| {
-        check::report(&mistakes);
-        "the configuration has mistakes".to_owned()
-    })?;
+    let loaded = config::load(path).map_err(|mistakes| check::reported(&mistakes))?;
     let practice = Practice::open(loaded.without_plain_passwords()).await;
     let practice = practice.map_err(|error| error.to_string())?;
     let queue = practice.queue(wanted).map_err(|why| match why.cure.as_str() {

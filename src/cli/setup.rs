@@ -30,10 +30,7 @@ pub(super) fn entra(path: &Path, asked: &Asked) -> ExitCode {
 }
 
 fn script(path: &Path, asked: &Asked) -> Result<String, String> {
-    let loaded = config::load_unregistered(path).map_err(|mistakes| {
-        check::report(&mistakes);
-        "the configuration has mistakes".to_owned()
-    })?;
+    let loaded = config::load_unregistered(path).map_err(|mistakes| check::reported(&mistakes))?;
     for warning in loaded.warnings() {
         eprintln!("{warning}");
     }

@@ -88,7 +88,7 @@ impl Notes {
         self.tell(Event::Waiting(Waiting { what: what.to_owned(), seconds, at_most })).await;
     }
 
-    /// Does something that may take a while, at most so long, and tells so while it does.
+    /// Does something that ends by itself after `at_most`, and tells that it is waited for while it is.
     pub(super) async fn during<T>(&self, what: &str, at_most: Duration, work: impl Future<Output = T>) -> T {
         let began = Instant::now();
         let mut work = std::pin::pin!(work);
